@@ -1,0 +1,1 @@
+"""One package per context with its pure decider, and the host that runs load → observe → decide → commit → evolve."""

@@ -1,0 +1,117 @@
+"""What the host needs of a context (facility, road): the one protocol between the generic commit loop and the domain.
+
+All methods are pure but for the state that they are handed: clocks, ids and input arrive as arguments. The same calls in
+the same order give the same state, bit for bit, and the same events; `bomnae verify` and `as_of` rest on that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import pyarrow as pa
+
+from schemas.base import Command, Event
+from streams.log import Position
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One message of INGEST. `arrived` is the stream's own timestamp (µs UTC): the deterministic clock of its rows."""
+
+    sequence: int
+    entity: str
+    kind: str
+    arrived: int
+    headers: dict[str, str]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Input that does not count, with the reason. `data` holds the original bytes, or the refused rows as Arrow IPC.
+
+    `id` is derived from the INGEST sequence, so that publishing it again after a crash is recognised.
+    """
+
+    id: str
+    entity: str
+    reason: str
+    data: bytes
+    content_type: str
+    sequence: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What observing a run of messages led to.
+
+    `end` is how far the input was consumed, which may be short of the messages given where the events would not fit
+    into one commit: the host commits, then observes the rest from `end`.
+    """
+
+    events: list[Event]
+    rejections: list[Rejection]
+    end: Position
+    rows: int = 0
+
+
+class Context(Protocol, Generic[S]):
+    """One bounded context, for the host. `S` is the state of a whole shard: many entities."""
+
+    name: str
+    fold_version: int
+
+    def initial_state(self) -> S:
+        """The state of an empty shard."""
+        ...
+
+    def decide(self, state: S, command: Command) -> list[Event]:
+        """The events that a command leads to; `[]` when it is already so. Changes nothing.
+
+        Raises `NotFoundError`, `ConflictError` or `InvalidError` for a request that is impossible now.
+        """
+        ...
+
+    def evolve(self, state: S, event: Event) -> None:
+        """Apply one event in place. Never raises on a stored event, never judges."""
+        ...
+
+    def observe(self, state: S, messages: Sequence[Observed], start: Position, max_events: int) -> Outcome:
+        """Fold messages into the state in stream order, evolving each event that follows; never raises on input.
+
+        Rows up to `start` are skipped. Defined per row: any division of the messages gives the same state and events.
+        """
+        ...
+
+    def tick(self, state: S, clock: int) -> list[Event]:
+        """The events that time alone brings about by `clock` (µs UTC), already evolved; at most `MAX_BATCH` / 2."""
+        ...
+
+    def digest(self, state: S) -> str:
+        """A hex digest of everything in the state; equal states have equal digests on every machine."""
+        ...
+
+    def dump(self, state: S) -> dict[str, pa.Table]:
+        """The whole state as Arrow tables, for a snapshot."""
+        ...
+
+    def load(self, tables: dict[str, pa.Table]) -> S:
+        """Inverse of `dump`."""
+        ...
+
+    def tables(self, state: S) -> dict[str, pa.Table]:
+        """What readers see, as immutable Arrow tables."""
+        ...
+
+
+@dataclass(slots=True)
+class Published:
+    """The newest state of one shard as readers map it; `position` is the log sequence it stands at."""
+
+    context: str
+    shard: int
+    position: int
+    clock: int
+    tables: dict[str, pa.Table] = field(default_factory=dict)

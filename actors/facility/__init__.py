@@ -1,0 +1,1 @@
+"""Facilities with their sensors: columnar sensor state, threshold alarms, risk level."""

@@ -1,0 +1,1 @@
+"""The HTTP application on Ray Serve, and the command line."""
