@@ -108,10 +108,14 @@ class Context(Protocol, Generic[S]):
 
 @dataclass(slots=True)
 class Published:
-    """The newest state of one shard as readers map it; `position` is the log sequence it stands at."""
+    """The newest state of one shard as readers map it; `position` is the log sequence it stands at.
+
+    `ingested`: every message of INGEST up to this sequence that belongs to the shard is folded whole.
+    """
 
     context: str
     shard: int
     position: int
     clock: int
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    ingested: int = 0

@@ -1,0 +1,191 @@
+"""What the routes need of the city behind them: one protocol, so that the app runs the same in a test and on Ray Serve."""
+
+from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from actors.context import Published
+from schemas.base import Command
+from schemas.tables import PUBLISHED
+
+
+class Piece(NamedTuple):
+    """A place in one shard's history: a sequence of its LOG, or, with `ingest`, of its context's INGEST."""
+
+    context: str
+    shard: int
+    sequence: int
+    ingest: bool = False
+
+
+Position = tuple[Piece, ...]
+"""What a write answers with and a read can wait for; opaque outside (`serve.positions`)."""
+
+
+class Tables(Mapping[str, pa.Table]):
+    """The tables of several shards by name, each concatenated (without copying) when first asked for."""
+
+    __slots__ = ("_context", "_joined", "_parts")
+
+    def __init__(self, context: str, parts: Sequence[Mapping[str, pa.Table]]) -> None:
+        self._context, self._parts, self._joined = context, parts, dict[str, pa.Table]()
+
+    def __getitem__(self, name: str) -> pa.Table:
+        if name not in self._joined:
+            schema = PUBLISHED[self._context][name]
+            tables = [part[name] for part in self._parts if name in part]
+            self._joined[name] = pa.concat_tables(tables) if tables else schema.empty_table()
+        return self._joined[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(PUBLISHED[self._context])
+
+    def __len__(self) -> int:
+        return len(PUBLISHED[self._context])
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The state of a context's shards, immutable. Two views of one context with equal `version` read the same."""
+
+    context: str
+    tables: Tables
+    positions: Mapping[int, int]
+    ingested: Mapping[int, int]
+    version: Hashable
+
+    @classmethod
+    def of(cls, context: str, published: Sequence[Published]) -> "View":
+        """A view of what shards published. Keep it while nothing newer came: it caches the joined tables."""
+        shards = sorted(published, key=lambda one: one.shard)
+        return cls(
+            context,
+            Tables(context, [one.tables for one in shards]),
+            {one.shard: one.position for one in shards},
+            {one.shard: one.ingested for one in shards},
+            tuple((one.shard, one.position, one.clock) for one in shards),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a write led to: where it is on disk, and the events (`type` beside the fields), none if it was already so.
+
+    `repeated`: the Idempotency-Key was known and this is the first answer again.
+    """
+
+    position: Position
+    events: list[dict[str, Any]] = field(default_factory=list)
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """One message of FEED. `id` is what `Last-Event-ID` resumes behind; `headers` are those of CloudEvents."""
+
+    id: str
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryItem:
+    """One stored event of an entity, in the newest version of its type. `time` is µs UTC."""
+
+    sequence: int
+    id: str
+    type: str
+    time: int
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedItem:
+    """Refused input as it was kept. `at` is µs UTC; `resubmitted` once an operator sent it again."""
+
+    sequence: int
+    context: str
+    entity: str
+    reason: str
+    content_type: str
+    data: bytes
+    at: int
+    resubmitted: bool = False
+
+
+class Backend(Protocol):
+    """The city as the routes see it. Every error is one of `schemas.errors`; `UnavailableError` while a part is away."""
+
+    def now(self) -> datetime:
+        """The clock of the edge, UTC: what `at` of a command is stamped with."""
+        ...
+
+    def shards(self, context: str) -> int:
+        """Number of shards of a context."""
+        ...
+
+    def view(self, context: str) -> View:
+        """The newest published state of all shards; no await, no actor call, the same object while nothing is newer.
+
+        Raises `UnavailableError` until every shard has published once.
+        """
+        ...
+
+    async def view_at(self, context: str, as_of: datetime, entity: str | None) -> View:
+        """The state at a past moment: of all shards, or with `entity` of the shard that holds it alone.
+
+        Raises `GoneError` before the oldest snapshot. A moment in the future is the present.
+        """
+        ...
+
+    async def wait_for(self, position: Position, timeout_s: float) -> None:
+        """Return as soon as `view` holds everything up to `position`. Raises `UnavailableError` after `timeout_s`."""
+        ...
+
+    async def submit(
+        self, commands: Sequence[Command], key: str | None, request_digest: str | None
+    ) -> Answer:
+        """Decide commands, each in its shard, those of one shard together in one commit; durable when it returns.
+
+        With a `key` (scoped to the principal), a repeat with the same digest gives the first answer, from any replica
+        and after a restart; with another digest `IdempotencyConflictError`. Raises what the decider raises.
+        """
+        ...
+
+    async def ingest(self, subject: str, headers: Mapping[str, str], data: bytes) -> tuple[str, int]:
+        """Publish observations on a `city.raw` subject; the stream and sequence they are stored at, durable then."""
+        ...
+
+    async def history(self, context: str, entity: str, after: int, limit: int) -> list[HistoryItem]:
+        """At most `limit` events of an entity behind log sequence `after`, in order; empty at the end."""
+        ...
+
+    async def feed(self, subjects: Sequence[str], last_id: str | None) -> AsyncGenerator[FeedItem, None]:
+        """Open a live stream of feed messages on subjects (wildcards): new ones, or all behind `last_id`.
+
+        Raises `GoneError` where what follows `last_id` is no longer kept, `InvalidError` for an id that is none.
+        The caller closes it (`aclose`). Bounded: a reader who falls too far behind meets `GoneError` in the iteration.
+        """
+        ...
+
+    async def rejected(
+        self, context: str | None, entity: str | None, after: int, limit: int
+    ) -> list[RejectedItem]:
+        """At most `limit` items of refused input behind sequence `after`, oldest first."""
+        ...
+
+    async def resubmit(self, sequence: int) -> tuple[str, int]:
+        """Publish refused input again; where it is stored. Idempotent. Raises `NotFoundError`."""
+        ...
+
+    def ready(self) -> dict[str, str]:
+        """The parts that are not ready, with the reason; empty when all are."""
+        ...
+
+    async def metrics(self) -> bytes:
+        """Prometheus text of every process of the node."""
+        ...
