@@ -11,21 +11,10 @@ from typing import Generic, Protocol, TypeVar
 import pyarrow as pa
 
 from schemas.base import Command, Event
+from streams.ingest import Observed
 from streams.log import Position
 
 S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """One message of INGEST. `arrived` is the stream's own timestamp (µs UTC): the deterministic clock of its rows."""
-
-    sequence: int
-    entity: str
-    kind: str
-    arrived: int
-    headers: dict[str, str]
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)

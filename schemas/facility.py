@@ -6,10 +6,27 @@ from pydantic import Field, model_validator
 
 from schemas.base import Command, EntityId, Event, Frozen, Name, Text, UtcTime
 
-FacilityKind = Literal["bridge", "market", "shelter", "booth", "recycling-station", "camera", "tunnel", "building", "other"]
+FacilityKind = Literal[
+    "bridge", "market", "shelter", "booth", "recycling-station", "camera", "tunnel", "building", "other"
+]
 SensorKind = Literal[
-    "vibration", "tilt", "crack-width", "temperature", "humidity", "smoke", "flame", "carbon-monoxide", "leakage-current",
-    "flood", "lift", "gas", "power", "displacement", "strain", "force", "other",
+    "vibration",
+    "tilt",
+    "crack-width",
+    "temperature",
+    "humidity",
+    "smoke",
+    "flame",
+    "carbon-monoxide",
+    "leakage-current",
+    "flood",
+    "lift",
+    "gas",
+    "power",
+    "displacement",
+    "strain",
+    "force",
+    "other",
 ]
 Grade = Literal["A", "B", "C", "D", "E"]
 """Safety-Act grade: A is sound, D and E are under watch."""
@@ -20,7 +37,12 @@ Risk = Literal["normal", "attention", "caution", "danger"]
 """관심 is attention, 주의·경계 caution, 심각 danger."""
 
 SLOTS: tuple[tuple[Condition, Level], ...] = (
-    ("high", "warning"), ("high", "danger"), ("low", "warning"), ("low", "danger"), ("rate", "warning"), ("rate", "danger"),
+    ("high", "warning"),
+    ("high", "danger"),
+    ("low", "warning"),
+    ("low", "danger"),
+    ("rate", "warning"),
+    ("rate", "danger"),
 )
 """The limits that one sensor can have, one of each; the index is the slot in columnar state."""
 
@@ -332,11 +354,33 @@ class SensorRestored(FacilityEvent):
 
 
 COMMANDS: tuple[type[FacilityCommand], ...] = (
-    RegisterFacility, RegisterSensor, ChangeThresholds, CalibrateSensor, ReplaceSensor, BeginMaintenance, EndMaintenance,
-    AcknowledgeAlarm, ShelveAlarm, UnshelveAlarm, ClearAlarm,
+    RegisterFacility,
+    RegisterSensor,
+    ChangeThresholds,
+    CalibrateSensor,
+    ReplaceSensor,
+    BeginMaintenance,
+    EndMaintenance,
+    AcknowledgeAlarm,
+    ShelveAlarm,
+    UnshelveAlarm,
+    ClearAlarm,
 )
 EVENTS: tuple[type[FacilityEvent], ...] = (
-    FacilityRegistered, SensorRegistered, ThresholdsChanged, SensorCalibrated, SensorReplaced, MaintenanceBegun,
-    MaintenanceEnded, AlarmRaised, AlarmReturned, AlarmAcknowledged, AlarmShelved, AlarmUnshelved, AlarmCleared,
-    RiskLevelChanged, SensorStale, SensorRestored,
+    FacilityRegistered,
+    SensorRegistered,
+    ThresholdsChanged,
+    SensorCalibrated,
+    SensorReplaced,
+    MaintenanceBegun,
+    MaintenanceEnded,
+    AlarmRaised,
+    AlarmReturned,
+    AlarmAcknowledged,
+    AlarmShelved,
+    AlarmUnshelved,
+    AlarmCleared,
+    RiskLevelChanged,
+    SensorStale,
+    SensorRestored,
 )

@@ -20,6 +20,9 @@ Impact = Literal["none", "some-lanes-closed", "all-lanes-closed", "alternating-o
 
 Centimetres = Annotated[float, Field(ge=0, le=500, allow_inf_nan=False)]
 
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+
 
 class SegmentFacts(Frozen):
     """One directed stretch of a road. `line` is WGS84 (lon, lat) pairs, empty where no geometry is known."""
@@ -27,7 +30,7 @@ class SegmentFacts(Frozen):
     segment: EntityId
     name_ko: Annotated[str, Field(max_length=120)] = ""
     length_m: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    line: tuple[tuple[float, float], ...] = ()
+    line: tuple[tuple[Longitude, Latitude], ...] = ()
 
 
 class RoadFacts(Frozen):
@@ -136,11 +139,11 @@ class EndSnow(RoadCommand):
     snow: EntityId
 
 
-class SetClearing(RoadCommand):
-    """The clearing state of one segment: by hand, or as observed from a source.
+class ClearingRow(Frozen):
+    """One row of a road feed: the clearing state of one segment as a source tells it.
 
-    `changed_at` is the time at the source; an older change than the one known changes nothing. `source_state` is the
-    source's own word for it.
+    `changed_at` is the time at the source; of two rows for a segment the later change counts, whatever the order in
+    which they come. `source_state` is the source's own word for it.
     """
 
     segment: EntityId
@@ -149,6 +152,10 @@ class SetClearing(RoadCommand):
     window: Window | None = None
     source: Annotated[str, Field(max_length=60)] = ""
     source_state: Annotated[str, Field(max_length=60)] = ""
+
+
+class SetClearing(ClearingRow, RoadCommand):
+    """The clearing state of one segment, set by hand; an older change than the one known changes nothing."""
 
 
 class RoadEvent(Event):
@@ -264,9 +271,27 @@ class SegmentStatusChanged(RoadEvent):
 
 
 COMMANDS: tuple[type[RoadCommand], ...] = (
-    RegisterRoad, PermitWork, StartWork, ExtendWork, FinishWork, CancelWork, BeginSnow, MeasureSnow, EndSnow, SetClearing,
+    RegisterRoad,
+    PermitWork,
+    StartWork,
+    ExtendWork,
+    FinishWork,
+    CancelWork,
+    BeginSnow,
+    MeasureSnow,
+    EndSnow,
+    SetClearing,
 )
 EVENTS: tuple[type[RoadEvent], ...] = (
-    RoadRegistered, WorkPermitted, WorkStarted, WorkExtended, WorkFinished, WorkCancelled, SnowBegan, SnowMeasured, SnowEnded,
-    ClearingChanged, SegmentStatusChanged,
+    RoadRegistered,
+    WorkPermitted,
+    WorkStarted,
+    WorkExtended,
+    WorkFinished,
+    WorkCancelled,
+    SnowBegan,
+    SnowMeasured,
+    SnowEnded,
+    ClearingChanged,
+    SegmentStatusChanged,
 )

@@ -30,26 +30,69 @@ _TEXT = pa.string()
 
 FACILITIES = pa.schema(
     {
-        "facility": _TEXT, "name_ko": _TEXT, "name_en": _TEXT, "kind": _TEXT, "grade": _TEXT, "lon": pa.float64(),
-        "lat": pa.float64(), "position_synthetic": pa.bool_(), "area": _TEXT, "synthetic": pa.bool_(),
-        "maintenance": pa.bool_(), "risk": _TEXT, "reasons": pa.list_(_TEXT), "risk_since": _TIME,
+        "facility": _TEXT,
+        "name_ko": _TEXT,
+        "name_en": _TEXT,
+        "kind": _TEXT,
+        "grade": _TEXT,
+        "lon": pa.float64(),
+        "lat": pa.float64(),
+        "position_synthetic": pa.bool_(),
+        "area": _TEXT,
+        "synthetic": pa.bool_(),
+        "maintenance": pa.bool_(),
+        "risk": _TEXT,
+        "reasons": pa.list_(_TEXT),
+        "risk_since": _TIME,
     }
 )
 SENSORS = pa.schema(
     {
-        "sensor": _TEXT, "facility": _TEXT, "kind": _TEXT, "unit": _TEXT, "name_ko": _TEXT, "value": pa.float64(),
-        "time": _TIME, "arrived": _TIME, "quality": pa.uint8(), "level": _TEXT, "stale": pa.bool_(), "boot": pa.uint32(),
-        "sequence": pa.uint64(), "count": pa.uint64(), "mean": pa.float64(), "deviation": pa.float64(),
-        "min": pa.float64(), "max": pa.float64(), "gaps": pa.uint64(), "late": pa.uint64(), "duplicates": pa.uint64(),
-        "bad": pa.uint64(), "synthetic": pa.bool_(), "recorded": pa.bool_(), "gateway": _TEXT,
+        "sensor": _TEXT,
+        "facility": _TEXT,
+        "kind": _TEXT,
+        "unit": _TEXT,
+        "name_ko": _TEXT,
+        "value": pa.float64(),
+        "time": _TIME,
+        "arrived": _TIME,
+        "quality": pa.uint8(),
+        "level": _TEXT,
+        "stale": pa.bool_(),
+        "boot": pa.uint32(),
+        "sequence": pa.uint64(),
+        "count": pa.uint64(),
+        "mean": pa.float64(),
+        "deviation": pa.float64(),
+        "min": pa.float64(),
+        "max": pa.float64(),
+        "gaps": pa.uint64(),
+        "late": pa.uint64(),
+        "duplicates": pa.uint64(),
+        "bad": pa.uint64(),
+        "synthetic": pa.bool_(),
+        "recorded": pa.bool_(),
+        "gateway": _TEXT,
     }
 )
 """`level` is `normal`, `warning` or `danger`; value, time, arrived are null before the first reading."""
 ALARMS = pa.schema(
     {
-        "alarm": _TEXT, "facility": _TEXT, "sensor": _TEXT, "condition": _TEXT, "level": _TEXT, "state": _TEXT,
-        "value": pa.float64(), "limit": pa.float64(), "unit": _TEXT, "raised_at": _TIME, "returned_at": _TIME,
-        "acknowledged_at": _TIME, "acknowledged_by": _TEXT, "shelved_until": _TIME, "shelved_by": _TEXT,
+        "alarm": _TEXT,
+        "facility": _TEXT,
+        "sensor": _TEXT,
+        "condition": _TEXT,
+        "level": _TEXT,
+        "state": _TEXT,
+        "value": pa.float64(),
+        "limit": pa.float64(),
+        "unit": _TEXT,
+        "raised_at": _TIME,
+        "returned_at": _TIME,
+        "acknowledged_at": _TIME,
+        "acknowledged_by": _TEXT,
+        "shelved_until": _TIME,
+        "shelved_by": _TEXT,
         "synthetic": pa.bool_(),
     }
 )
@@ -57,23 +100,58 @@ ALARMS = pa.schema(
 ROADS = pa.schema({"road": _TEXT, "name_ko": _TEXT, "name_en": _TEXT, "rank": _TEXT, "synthetic": pa.bool_()})
 SEGMENTS = pa.schema(
     {
-        "segment": _TEXT, "road": _TEXT, "name_ko": _TEXT, "rank": _TEXT, "length_m": pa.float64(),
-        "line": pa.list_(pa.list_(pa.float64(), 2)), "status": _TEXT, "reasons": pa.list_(_TEXT), "status_since": _TIME,
-        "clearing": _TEXT, "clearing_since": _TIME, "last_cleared_at": _TIME, "window_start": _TIME, "window_end": _TIME,
-        "source": _TEXT, "source_state": _TEXT, "synthetic": pa.bool_(),
+        "segment": _TEXT,
+        "road": _TEXT,
+        "name_ko": _TEXT,
+        "rank": _TEXT,
+        "length_m": pa.float64(),
+        "line": pa.list_(pa.list_(pa.float64(), 2)),
+        "status": _TEXT,
+        "reasons": pa.list_(_TEXT),
+        "status_since": _TIME,
+        "clearing": _TEXT,
+        "clearing_since": _TIME,
+        "last_cleared_at": _TIME,
+        "window_start": _TIME,
+        "window_end": _TIME,
+        "source": _TEXT,
+        "source_state": _TEXT,
+        "synthetic": pa.bool_(),
     }
 )
 WORKS = pa.schema(
     {
-        "work": _TEXT, "road": _TEXT, "title_ko": _TEXT, "title_en": _TEXT, "operator": _TEXT, "segments": pa.list_(_TEXT),
-        "state": _TEXT, "impact": _TEXT, "window_start": _TIME, "window_end": _TIME, "permitted_end": _TIME,
-        "extensions": pa.uint32(), "started_at": _TIME, "finished_at": _TIME, "early_s": pa.float64(),
-        "late_s": pa.float64(), "lon": pa.float64(), "lat": pa.float64(), "synthetic": pa.bool_(),
+        "work": _TEXT,
+        "road": _TEXT,
+        "title_ko": _TEXT,
+        "title_en": _TEXT,
+        "operator": _TEXT,
+        "segments": pa.list_(_TEXT),
+        "state": _TEXT,
+        "impact": _TEXT,
+        "window_start": _TIME,
+        "window_end": _TIME,
+        "permitted_end": _TIME,
+        "extensions": pa.uint32(),
+        "started_at": _TIME,
+        "finished_at": _TIME,
+        "early_s": pa.float64(),
+        "late_s": pa.float64(),
+        "lon": pa.float64(),
+        "lat": pa.float64(),
+        "synthetic": pa.bool_(),
     }
 )
 """`window_end` moves with extensions, `permitted_end` does not."""
 SNOW = pa.schema(
-    {"snow": _TEXT, "road": _TEXT, "depth_cm": pa.float64(), "began_at": _TIME, "ended_at": _TIME, "synthetic": pa.bool_()}
+    {
+        "snow": _TEXT,
+        "road": _TEXT,
+        "depth_cm": pa.float64(),
+        "began_at": _TIME,
+        "ended_at": _TIME,
+        "synthetic": pa.bool_(),
+    }
 )
 
 PUBLISHED: dict[str, dict[str, pa.Schema]] = {

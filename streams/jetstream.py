@@ -1,0 +1,126 @@
+"""The log and the ingest of one shard on NATS JetStream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from schemas.errors import LogGapError, UnavailableError
+from streams.api import request
+from streams.batch import append_batch
+from streams.codec import headers_of, record_of
+from streams.ingest import Observed
+from streams.log import MAX_BATCH, Position, Record
+from streams.pull import PullReader, stream_position
+from streams.subjects import ingest_filter, ingest_stream, log_stream, parse_ingest
+
+_IDLE_S = 15.0
+
+
+class JetStreamStore:
+    """An `EventStore` on the stream `LOG_<CONTEXT>_<SHARD>`, which must exist with `allow_atomic`."""
+
+    def __init__(self, nc: Client, context: str, shard: int, timeout_s: float = 5.0) -> None:
+        self._nc, self._timeout_s = nc, timeout_s
+        self.name = log_stream(context, shard)
+
+    async def last_sequence(self) -> int:
+        """See `EventStore`."""
+        info = await request(self._nc, f"$JS.API.STREAM.INFO.{self.name}")
+        return int(info["state"]["last_seq"])
+
+    async def append(self, records: Sequence[Record], expected: int) -> int:
+        """See `EventStore`."""
+        if not 0 < len(records) <= MAX_BATCH:
+            raise ValueError(f"an atomic batch holds 1 to {MAX_BATCH} records, not {len(records)}")
+        messages = [(record.subject, record.data, headers_of(record)) for record in records]
+        return await append_batch(self._nc, self.name, messages, expected, self._timeout_s)
+
+    async def read(self, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        """See `EventStore`."""
+        last = after
+        async for msg in read_stream(self._nc, self.name, after, subject):
+            sequence, stored_at = stream_position(msg)
+            if subject is None and sequence != last + 1:
+                raise LogGapError(self.name, last, sequence)
+            last = sequence
+            yield record_of(msg.subject, msg.data, msg.headers or {}, sequence, stored_at)
+
+
+class JetStreamIngest:
+    """An `IngestSource` on the partition of one shard in `INGEST_<CONTEXT>`."""
+
+    def __init__(self, nc: Client, context: str, shard: int, batch: int = 200) -> None:
+        self._nc, self._batch = nc, batch
+        self._stream, self._filter = ingest_stream(context), ingest_filter(context, shard)
+        self._reader: PullReader | None = None
+
+    async def open(self, after: Position, wake: asyncio.Event) -> None:
+        """See `IngestSource`."""
+        await self.close()
+        self._reader = PullReader(self._nc, self._stream, self._filter, wake, self._batch)
+        await self._reader.open(after.sequence)
+
+    def pull(self, limit: int) -> list[Observed]:
+        """See `IngestSource`."""
+        return [_observed(msg) for msg in self._reader.take(limit)] if self._reader else []
+
+    @property
+    def caught_up(self) -> bool:
+        """See `IngestSource`."""
+        return self._reader is not None and not self._reader.messages and self._reader.pending == 0
+
+    async def read(self, start: Position, end: Position) -> AsyncIterator[Observed]:
+        """See `IngestSource`."""
+        if end == start:
+            return
+        last = start.sequence
+        async for msg in read_stream(self._nc, self._stream, start.sequence, self._filter):
+            message = _observed(msg)
+            if message.sequence > end.sequence and (end.rows == 0 or last > end.sequence):
+                break
+            yield message
+            if last < end.sequence < message.sequence:
+                raise LogGapError(self._stream, last, message.sequence)
+            last = message.sequence
+            if last > end.sequence or (last == end.sequence and end.rows == 0):
+                return
+        if last < end.sequence or (end.rows > 0 and last <= end.sequence):
+            raise LogGapError(self._stream, last, end.sequence)
+
+    async def close(self) -> None:
+        """See `IngestSource`."""
+        if self._reader is not None:
+            await self._reader.close()
+            self._reader = None
+
+
+def _observed(msg: Msg) -> Observed:
+    sequence, stored_at = stream_position(msg)
+    parts = parse_ingest(msg.subject)
+    return Observed(sequence, parts.entity, parts.kind, stored_at, dict(msg.headers or {}), msg.data)
+
+
+async def read_stream(nc: Client, stream: str, after: int, subject: str | None) -> AsyncIterator[Msg]:
+    """The messages behind `after` that are stored at the time of the call, in order, then stop.
+
+    Raises `UnavailableError` when the server stays silent in between.
+    """
+    wake = asyncio.Event()
+    reader = PullReader(nc, stream, subject, wake)
+    left = await reader.open(after)
+    try:
+        while left > 0:
+            wake.clear()
+            batch = reader.take(1000)
+            for msg in batch[:left]:
+                yield msg
+            left -= len(batch)
+            if not batch:
+                try:
+                    await asyncio.wait_for(wake.wait(), _IDLE_S)
+                except asyncio.TimeoutError as error:
+                    raise UnavailableError(f"{stream} stopped answering while it was read") from error
+    finally:
+        await reader.close()
