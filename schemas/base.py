@@ -11,7 +11,15 @@ EntityId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 
-UtcTime = Annotated[AwareDatetime, AfterValidator(lambda t: t.astimezone(UTC))]
+
+def _utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError as error:  # pydantic turns only ValueError into a validation error
+        raise ValueError("the moment lies outside the years 1 to 9999 in UTC") from error
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A moment with its zone given on the way in, UTC inside."""
 
 _MICRO = 1_000_000
