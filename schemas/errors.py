@@ -190,3 +190,15 @@ class SetupError(BomnaeError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+@dataclass
+class DivergenceError(BomnaeError):
+    """Replay led to something else than what the log holds: the log or the program was changed."""
+
+    log: str
+    sequence: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.log} at sequence {self.sequence}: replay gives another {self.what} than the log holds"

@@ -4,10 +4,11 @@ A source belongs to one owner and is never shared: the only position is the one 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
+from schemas.errors import LogGapError
 from streams.log import Position
 
 
@@ -42,12 +43,45 @@ class IngestSource(Protocol):
         """True when the newest message known to the server has been pulled."""
         ...
 
-    def read(self, start: Position, end: Position) -> AsyncIterator[Observed]:
-        """The messages of a committed range: above `start.sequence`, up to `end.sequence`, plus the one behind it
-        when `end.rows` says that a part of it was folded. Raises `LogGapError` when the range is no longer stored.
+    async def replay(self, after: Position) -> "IngestReplay":
+        """Read committed ranges again, from a committed position on; independent of `pull`."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading; safe to repeat."""
+        ...
+
+
+class IngestReplay(Protocol):
+    """The committed ranges of INGEST, one commit after the other."""
+
+    async def upto(self, end: Position) -> list[Observed]:
+        """The messages of the next range: behind the last `end`, up to `end.sequence`, plus the one behind it when
+        `end.rows` says that a part of it was folded (it comes again with the range that ends it).
+
+        Raises `LogGapError` when the range is no longer stored.
         """
         ...
 
     async def close(self) -> None:
         """Stop reading; safe to repeat."""
         ...
+
+
+def take_upto(left: deque[Observed], after: int, end: Position, stream: str) -> list[Observed]:
+    """Take the range behind `after` off the front of `left`; a message folded in part stays there.
+
+    Raises `LogGapError` when the range's last message is missing.
+    """
+    taken: list[Observed] = []
+    last = after
+    while left and left[0].sequence <= end.sequence:
+        taken.append(left.popleft())
+        last = taken[-1].sequence
+    if last != end.sequence:
+        raise LogGapError(stream, last, end.sequence)
+    if end.rows:
+        if not left:
+            raise LogGapError(stream, end.sequence, end.sequence + 1)
+        taken.append(left[0])
+    return taken

@@ -1,6 +1,7 @@
 """The log and the ingest of one shard on NATS JetStream."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from nats.aio.client import Client
@@ -10,7 +11,7 @@ from schemas.errors import LogGapError, UnavailableError
 from streams.api import request
 from streams.batch import append_batch
 from streams.codec import headers_of, record_of
-from streams.ingest import Observed
+from streams.ingest import Observed, take_upto
 from streams.log import MAX_BATCH, Position, Record
 from streams.pull import PullReader, stream_position
 from streams.subjects import ingest_filter, ingest_stream, log_stream, parse_ingest
@@ -71,29 +72,59 @@ class JetStreamIngest:
         """See `IngestSource`."""
         return self._reader is not None and not self._reader.messages and self._reader.pending == 0
 
-    async def read(self, start: Position, end: Position) -> AsyncIterator[Observed]:
+    async def replay(self, after: Position) -> "JetStreamReplay":
         """See `IngestSource`."""
-        if end == start:
-            return
-        last = start.sequence
-        async for msg in read_stream(self._nc, self._stream, start.sequence, self._filter):
-            message = _observed(msg)
-            if message.sequence > end.sequence and (end.rows == 0 or last > end.sequence):
-                break
-            yield message
-            if last < end.sequence < message.sequence:
-                raise LogGapError(self._stream, last, message.sequence)
-            last = message.sequence
-            if last > end.sequence or (last == end.sequence and end.rows == 0):
-                return
-        if last < end.sequence or (end.rows > 0 and last <= end.sequence):
-            raise LogGapError(self._stream, last, end.sequence)
+        replay = JetStreamReplay(self._nc, self._stream, self._filter)
+        await replay.open(after)
+        return replay
 
     async def close(self) -> None:
         """See `IngestSource`."""
         if self._reader is not None:
             await self._reader.close()
             self._reader = None
+
+
+class JetStreamReplay:
+    """An `IngestReplay` with one consumer for all ranges."""
+
+    def __init__(self, nc: Client, stream: str, subject: str) -> None:
+        self._wake = asyncio.Event()
+        self._stream = stream
+        self._reader = PullReader(nc, stream, subject, self._wake)
+        self._left: deque[Observed] = deque()
+        self._after = 0
+
+    async def open(self, after: Position) -> None:
+        """Start behind a committed position."""
+        self._after = after.sequence
+        await self._reader.open(after.sequence)
+
+    async def upto(self, end: Position) -> list[Observed]:
+        """See `IngestReplay`."""
+        newest = end.sequence + 1 if end.rows else end.sequence
+        while not self._left or self._left[-1].sequence < newest:
+            self._wake.clear()
+            if batch := self._reader.take(1000):
+                self._left.extend(_observed(msg) for msg in batch)
+            elif self._reader.pending == 0 and not self._reader.messages:
+                break
+            else:
+                await _woken(self._wake, self._stream)
+        taken = take_upto(self._left, self._after, end, self._stream)
+        self._after = end.sequence
+        return taken
+
+    async def close(self) -> None:
+        """See `IngestReplay`."""
+        await self._reader.close()
+
+
+async def _woken(wake: asyncio.Event, stream: str) -> None:
+    try:
+        await asyncio.wait_for(wake.wait(), _IDLE_S)
+    except asyncio.TimeoutError as error:
+        raise UnavailableError(f"{stream} stopped answering while it was read") from error
 
 
 def _observed(msg: Msg) -> Observed:
@@ -118,9 +149,6 @@ async def read_stream(nc: Client, stream: str, after: int, subject: str | None) 
                 yield msg
             left -= len(batch)
             if not batch:
-                try:
-                    await asyncio.wait_for(wake.wait(), _IDLE_S)
-                except asyncio.TimeoutError as error:
-                    raise UnavailableError(f"{stream} stopped answering while it was read") from error
+                await _woken(wake, stream)
     finally:
         await reader.close()

@@ -1,11 +1,12 @@
 """The log and the ingest of one shard in memory: the same contracts as JetStream, for unit tests and simulations."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-from schemas.errors import LogGapError, SequenceConflictError
-from streams.ingest import Observed
+from schemas.errors import SequenceConflictError
+from streams.ingest import Observed, take_upto
 from streams.log import MAX_BATCH, Position, Record
 
 
@@ -70,22 +71,29 @@ class MemoryIngest:
         """See `IngestSource`."""
         return self._next >= len(self.messages)
 
-    async def read(self, start: Position, end: Position) -> AsyncIterator[Observed]:
+    async def replay(self, after: Position) -> "MemoryReplay":
         """See `IngestSource`."""
-        last = 0
-        for message in self.messages:
-            if message.sequence > start.sequence and (message.sequence <= end.sequence or _partial(message, last, end)):
-                yield message
-            last = message.sequence
-        if last < end.sequence:
-            raise LogGapError("INGEST_MEMORY", last, end.sequence)
+        return MemoryReplay(self.messages, after)
 
     async def close(self) -> None:
         """See `IngestSource`."""
 
 
-def _partial(message: Observed, previous: int, end: Position) -> bool:
-    return end.rows > 0 and previous <= end.sequence < message.sequence
+class MemoryReplay:
+    """An `IngestReplay` over a list."""
+
+    def __init__(self, messages: list[Observed], after: Position) -> None:
+        self._after = after.sequence
+        self._left = deque(message for message in messages if message.sequence > after.sequence)
+
+    async def upto(self, end: Position) -> list[Observed]:
+        """See `IngestReplay`."""
+        taken = take_upto(self._left, self._after, end, "INGEST_MEMORY")
+        self._after = end.sequence
+        return taken
+
+    async def close(self) -> None:
+        """See `IngestReplay`."""
 
 
 def matches(pattern: str, subject: str) -> bool:

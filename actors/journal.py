@@ -1,0 +1,60 @@
+"""Idempotency keys of a shard: what was asked under which key, and the first answer, for 24 hours.
+
+The journal is rebuilt from the commit records and kept in snapshots, so a repeat after a restart, or through another
+replica, gives the first answer.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+
+from schemas.errors import IdempotencyConflictError
+
+KEPT = 24 * 3600 * 1_000_000
+
+
+@dataclass(slots=True)
+class Entry:
+    """The answer to one keyed command: the events' types with their data, at log `sequence` (0 until committed)."""
+
+    digest: str
+    at: int
+    sequence: int = 0
+    events: str = "[]"
+
+
+class Journal:
+    """Entries by key. Times are µs UTC; an entry is forgotten 24 hours after its commit."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def find(self, key: str, digest: str, now: int) -> Entry | None:
+        """The first answer under a key. Raises `IdempotencyConflictError` when the request was another one."""
+        entry = self._entries.get(key) if key else None
+        if entry is None or entry.at + KEPT < now:
+            return None
+        if entry.digest != digest:
+            raise IdempotencyConflictError(key.rsplit("#", 1)[0].split(":", 1)[-1])
+        return entry
+
+    def keep(self, key: str, entry: Entry) -> None:
+        """Remember an answer, and forget what is a day older than it."""
+        self._entries.pop(key, None)
+        self._entries[key] = entry
+        while self._entries[first := next(iter(self._entries))].at + KEPT < entry.at:
+            del self._entries[first]
+
+    def dump(self) -> pa.Table:
+        """All entries, for a snapshot."""
+        rows = [{"key": key, "entry": orjson.dumps(entry)} for key, entry in self._entries.items()]
+        return pa.Table.from_pylist(rows, pa.schema({"key": pa.string(), "entry": pa.binary()}))
+
+    @classmethod
+    def load(cls, table: pa.Table) -> "Journal":
+        """Inverse of `dump`."""
+        journal = cls()
+        for row in table.to_pylist():
+            journal._entries[row["key"]] = Entry(**orjson.loads(row["entry"]))
+        return journal

@@ -1,0 +1,182 @@
+"""The state of a shard and how a committed batch is applied to it: observe, tick, decide again, compare.
+
+Loading a shard, `as_of` and `bomnae verify` are this and nothing else. Derived events are compared with the stored ones,
+and the digest with the recorded one, at every commit: a log that says something else than the program derives is
+noticed where it happens, not later.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import orjson
+import pyarrow as pa
+
+from actors.context import Context
+from actors.journal import Entry, Journal
+from schemas.base import Event
+from schemas.errors import DivergenceError
+from schemas.registry import command_from_dict, read_event
+from streams.ingest import IngestReplay, IngestSource, Observed
+from streams.log import CLAIMED, Batch, EventStore, Position, read_batches
+from streams.snapshots import Snapshots
+
+S = TypeVar("S")
+
+MAX_EVENTS = 499
+"""Events that one commit takes from observation, or from a tick; commands get the rest of the batch."""
+
+
+@dataclass(slots=True)
+class ShardState(Generic[S]):
+    """Everything that a commit record moves. `owed`: events decided but not stored yet, of the newest command."""
+
+    domain: S
+    journal: Journal = field(default_factory=Journal)
+    position: Position = field(default_factory=Position)
+    sequence: int = 0
+    stored_at: int = 0
+    epoch: int = 0
+    number: int = 0
+    fed: int = 0
+    owed: deque[Event] = field(default_factory=deque)
+    digest: str = ""
+
+
+def apply(context: Context[S], state: ShardState[S], batch: Batch, messages: Sequence[Observed], log: str) -> None:
+    """Apply one committed batch in place. Raises `DivergenceError` when replay gives something else."""
+    commit = batch.commit
+    derived: list[Event] = []
+    if commit.kind != CLAIMED:
+        if commit.fold_version != context.fold_version:
+            raise DivergenceError(log, batch.sequence, f"fold version ({context.fold_version})")
+        if state.owed:
+            _pay(context, state, derived, len(batch.events))
+        else:
+            _derive(context, state, batch, messages, derived, log)
+        _compare(batch, derived, log)
+        state.digest = context.digest(state.domain)
+        if state.digest != commit.digest:
+            raise DivergenceError(log, batch.sequence, "digest")
+    state.position, state.sequence, state.stored_at = commit.end, batch.sequence, batch.stored_at
+    state.epoch, state.number, state.fed = commit.epoch, commit.number, max(state.fed, commit.fed)
+
+
+def _pay(context: Context[S], state: ShardState[S], derived: list[Event], count: int) -> None:
+    for _ in range(min(count, len(state.owed))):
+        event = state.owed.popleft()
+        context.evolve(state.domain, event)
+        derived.append(event)
+
+
+def _derive(
+    context: Context[S],
+    state: ShardState[S],
+    batch: Batch,
+    messages: Sequence[Observed],
+    derived: list[Event],
+    log: str,
+) -> None:
+    commit = batch.commit
+    if commit.end != commit.start:
+        outcome = context.observe(state.domain, messages, commit.start, MAX_EVENTS)
+        if outcome.end != commit.end:
+            raise DivergenceError(log, batch.sequence, f"end of input ({outcome.end})")
+        derived += outcome.events
+    if commit.clock:
+        derived += context.tick(state.domain, commit.clock)
+    for fields in commit.commands:
+        events: list[Event] = []
+        if fields["command"] is not None:
+            events = context.decide(state.domain, command_from_dict(fields["command"]))
+        taken = events[: len(batch.events) - len(derived)]
+        for event in taken:
+            context.evolve(state.domain, event)
+        derived += taken
+        state.owed.extend(events[len(taken) :])
+        if fields["key"]:
+            answer = Entry(fields["digest"], fields["at"], batch.sequence, answer_json(events))
+            state.journal.keep(fields["key"], answer)
+
+
+def _compare(batch: Batch, derived: list[Event], log: str) -> None:
+    if len(derived) != len(batch.events):
+        raise DivergenceError(log, batch.sequence, f"number of events ({len(derived)})")
+    for record, event in zip(batch.events, derived, strict=True):
+        same = record.type == event.type and record.data == event.model_dump_json().encode()
+        if not same and read_event(record.type, record.data) != event:
+            raise DivergenceError(log, record.sequence, f"event ({event.type})")
+
+
+def answer_json(events: Sequence[Event]) -> str:
+    """What a command answers with: its events, `type` beside the fields."""
+    return orjson.dumps([{"type": event.type, **event.model_dump(mode="json")} for event in events]).decode()
+
+
+async def load(
+    context: Context[S],
+    store: EventStore,
+    ingest: IngestSource,
+    snapshots: Snapshots | None,
+    until: int | None = None,
+) -> ShardState[S]:
+    """The state after the newest commit, or after the last one stored at or before `until` (µs UTC).
+
+    From the newest fitting snapshot and the tail behind it; from the log's beginning without `snapshots`.
+    Raises `DivergenceError`, or `LogGapError` where the input behind a commit is no longer stored.
+    """
+    state = await _from_snapshot(context, snapshots, until)
+    await catch_up(context, state, store, ingest, until)
+    return state
+
+
+async def catch_up(
+    context: Context[S], state: ShardState[S], store: EventStore, ingest: IngestSource, until: int | None = None
+) -> None:
+    """Apply the batches behind the state, with one reader over the input for all of them."""
+    replay: IngestReplay | None = None
+    try:
+        async for batch in read_batches(store, state.sequence):
+            if until is not None and batch.stored_at > until:
+                return
+            messages: list[Observed] = []
+            if batch.commit.end != batch.commit.start:
+                replay = replay or await ingest.replay(batch.commit.start)
+                messages = await replay.upto(batch.commit.end)
+            apply(context, state, batch, messages, store.name)
+    finally:
+        if replay is not None:
+            await replay.close()
+
+
+async def _from_snapshot(context: Context[S], snapshots: Snapshots | None, until: int | None) -> ShardState[S]:
+    found = await snapshots.newest(until, context.fold_version) if snapshots else None
+    if found is None:
+        return ShardState(context.initial_state())
+    tables = dict(found.tables)
+    shard = tables.pop("_shard").to_pylist()[0]
+    journal = Journal.load(tables.pop("_journal"))
+    return ShardState(
+        domain=context.load(tables),
+        journal=journal,
+        position=Position(shard["position"], shard["rows"]),
+        sequence=found.info.sequence,
+        stored_at=found.info.clock,
+        epoch=shard["epoch"],
+        number=shard["number"],
+        fed=shard["fed"],
+        digest=found.info.digest,
+    )
+
+
+def dump(context: Context[S], state: ShardState[S]) -> dict[str, pa.Table]:
+    """The whole shard as tables, for a snapshot at its newest commit; not while events are owed."""
+    shard = {
+        "position": state.position.sequence,
+        "rows": state.position.rows,
+        "epoch": state.epoch,
+        "number": state.number,
+        "fed": state.fed,
+    }
+    return {**context.dump(state.domain), "_shard": pa.Table.from_pylist([shard]), "_journal": state.journal.dump()}

@@ -1,0 +1,416 @@
+"""The owner of one shard: load → claim → observe → decide → commit → evolve, fenced by the log.
+
+A plain class: `actors/host.py` runs many of them, `actors/actor.py` wraps the host for Ray. Whatever goes wrong
+half-way, the owner is thrown away and a new one loads from the log; nothing here repairs state in place.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import pyarrow as pa
+
+from actors.context import Context, Published, Rejection
+from actors.journal import Entry
+from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
+from schemas.base import Command, Event, micros
+from schemas.errors import (
+    AppendTimeoutError,
+    BomnaeError,
+    FencedError,
+    SequenceConflictError,
+    StorageFullError,
+    UnavailableError,
+)
+from schemas.registry import command_to_dict
+from streams.ingest import IngestSource, Observed
+from streams.log import (
+    CLAIMED,
+    COMMITTED,
+    MAX_BATCH,
+    SHARD_ENTITY,
+    Batch,
+    Commit,
+    EventStore,
+    Position,
+    Record,
+    read_batches,
+)
+from streams.snapshots import Snapshots
+from streams.subjects import log_subject
+
+logger = logging.getLogger(__name__)
+S = TypeVar("S")
+
+PULL = 200
+"""Messages of INGEST folded in one commit at most."""
+MAX_QUEUED = 10_000
+"""Commands that may wait for one shard; more are answered with 503."""
+TICK_EVERY = 1_000_000
+"""Microseconds between two looks at the timers."""
+SNAPSHOT_ROWS = 2_000_000
+"""Readings behind a snapshot at most: what a restart has to fold again."""
+
+
+class Sinks(Protocol):
+    """Where a shard writes beside its log."""
+
+    async def reject(self, context: str, rejections: Sequence[Rejection]) -> None:
+        """Store refused input durably; repeats with the same ids are recognised."""
+        ...
+
+    async def feed(self, batch: Batch) -> None:
+        """Publish what others may see of a committed batch; repeats with the same ids are recognised."""
+        ...
+
+
+@dataclass(slots=True)
+class Asked:
+    """One command in the queue; `command` is None where only a key is claimed."""
+
+    command: Command | None
+    key: str
+    digest: str
+    at: int
+    done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(slots=True)
+class _Work:
+    """What the next commit will hold."""
+
+    events: list[Event] = field(default_factory=list)
+    end: Position = field(default_factory=Position)
+    clock: int = 0
+    journal: list[dict[str, object]] = field(default_factory=list)
+    answers: list[tuple[Asked, Entry]] = field(default_factory=list)
+
+
+class Shard(Generic[S]):
+    """One shard in the hands of one owner.
+
+    `clock` gives µs UTC and is the only clock. `on_change` is called after each commit.
+    """
+
+    def __init__(
+        self,
+        context: Context[S],
+        number: int,
+        store: EventStore,
+        ingest: IngestSource,
+        snapshots: Snapshots,
+        sinks: Sinks,
+        clock: Callable[[], int],
+        on_change: Callable[[], None] = lambda: None,
+        snapshot_every: int = 300_000_000,
+    ) -> None:
+        self.context, self.number, self.store = context, number, store
+        self._ingest, self._snapshots, self._sinks = ingest, snapshots, sinks
+        self._clock, self._on_change, self._snapshot_every = clock, on_change, snapshot_every
+        self.state: ShardState[S] = ShardState(context.initial_state())
+        self._queue: deque[Asked] = deque()
+        self._carry: list[Observed] = []
+        self._wake = asyncio.Event()
+        self._owed_answer: tuple[Asked, Entry] | None = None
+        self._unfed: asyncio.Queue[Batch] = asyncio.Queue(maxsize=64)
+        self._fed = 0
+        self._ticked = 0
+        self._snapshotted = 0
+        self._rows = self._rows_behind = 0
+        self._saving: asyncio.Task[None] | None = None
+        self.full = False
+
+    def submit(self, asked: Asked) -> None:
+        """Queue a command; `asked.done` resolves when it is durable. Raises `UnavailableError` when too many wait."""
+        if self.full:
+            raise UnavailableError(str(StorageFullError(self.store.name)), retry_after_s=5)
+        if len(self._queue) >= MAX_QUEUED:
+            raise UnavailableError(f"{self.store.name} has {MAX_QUEUED} commands waiting", retry_after_s=1)
+        self._queue.append(asked)
+        self._wake.set()
+
+    def published(self) -> Published:
+        """The state as readers see it."""
+        state = self.state
+        tables = self.context.tables(state.domain)
+        position = state.position.sequence
+        return Published(self.context.name, self.number, state.sequence, state.stored_at, tables, position)
+
+    async def run(self) -> None:
+        """Own the shard until cancelled. Raises `FencedError` when a newer owner has claimed it: leave for good."""
+        feeding: asyncio.Task[None] | None = None
+        try:
+            await self.start()
+            feeding = asyncio.create_task(self._feed(), name=f"feed {self.store.name}")
+            while True:
+                if not await self.step():
+                    await self._rest()
+        finally:
+            if feeding is not None:
+                feeding.cancel()
+            await self._ingest.close()
+            self._refuse_all(UnavailableError(f"the owner of {self.store.name} is leaving: try again"))
+
+    async def start(self) -> None:
+        """Load, claim the next epoch, and begin to read behind the committed position."""
+        self.state = await load(self.context, self.store, self._ingest, self._snapshots)
+        self._snapshotted = self.state.stored_at
+        await self._claim()
+        await self._ingest.open(self.state.position, self._wake)
+        await self._feed_again()
+        self._on_change()
+
+    async def step(self) -> bool:
+        """Commit what there is to commit; whether there was anything."""
+        if self.state.owed:
+            work = self._pay()
+        else:
+            work = await self._gather()
+        moved = work.end != self.state.position
+        if not (work.events or work.journal or moved):
+            return False
+        await self._commit(work)
+        return True
+
+    async def _rest(self) -> None:
+        self._wake.clear()
+        left = max(self._ticked + TICK_EVERY - self._clock(), TICK_EVERY // 20)
+        try:
+            await asyncio.wait_for(self._wake.wait(), left / 1e6)
+        except asyncio.TimeoutError:
+            return
+
+    async def _claim(self) -> None:
+        while True:
+            epoch, expected = self.state.epoch + 1, await self.store.last_sequence()
+            record = self._sealed([], CLAIMED, _Work(end=self.state.position), epoch, self._attempt_id(epoch, expected))
+            try:
+                sequence = await self.store.append([record], expected)
+            except (SequenceConflictError, AppendTimeoutError):
+                sequence = 0
+            await catch_up(self.context, self.state, self.store, self._ingest)
+            if sequence and self.state.sequence == sequence and self.state.epoch == epoch:
+                return
+
+    def _attempt_id(self, epoch: int, expected: int) -> str:
+        # Unique per owner and attempt: two owners differ in `id(self)` and time, one owner in the expected sequence.
+        return f"{self.context.name}-{self.number}-{epoch}-{expected}-{self._clock():x}-{id(self):x}"
+
+    async def _gather(self) -> _Work:
+        work, self._rows = _Work(end=self.state.position), 0
+        messages = self._carry or self._ingest.pull(PULL)
+        if messages:
+            outcome = self.context.observe(self.state.domain, messages, self.state.position, MAX_EVENTS)
+            work.events, work.end, self._rows = list(outcome.events), outcome.end, outcome.rows
+            self._carry = [message for message in messages if message.sequence > outcome.end.sequence]
+            if outcome.rejections:
+                await self._stubbornly(lambda: self._sinks.reject(self.context.name, outcome.rejections))
+        now = self._clock()
+        if not messages and self._ingest.caught_up and now >= self._ticked + TICK_EVERY:
+            self._ticked = now
+            if events := self.context.tick(self.state.domain, now):
+                work.events, work.clock = work.events + events, now
+        while (
+            self._queue and not self.state.owed and len(work.events) < MAX_BATCH - 1 and len(work.journal) < MAX_BATCH
+        ):
+            self._take(self._queue.popleft(), work)
+        return work
+
+    def _take(self, asked: Asked, work: _Work) -> None:
+        if asked.done.cancelled():
+            return
+        try:
+            if (entry := self.state.journal.find(asked.key, asked.digest, asked.at)) is not None:
+                self._answer_known(asked, entry, work)
+                return
+            events = self.context.decide(self.state.domain, asked.command) if asked.command is not None else []
+        except BomnaeError as error:
+            asked.done.set_exception(error)
+            return
+        taken = events[: MAX_BATCH - 1 - len(work.events)]
+        for event in taken:
+            self.context.evolve(self.state.domain, event)
+        work.events += taken
+        entry = Entry(asked.digest, asked.at, 0, answer_json(events))
+        if events or asked.key:
+            command = command_to_dict(asked.command) if asked.command is not None else None
+            work.journal.append({"key": asked.key, "digest": asked.digest, "at": asked.at, "command": command})
+        if asked.key:
+            self.state.journal.keep(asked.key, entry)
+        if rest := events[len(taken) :]:
+            self.state.owed.extend(rest)
+            self._owed_answer = (asked, entry)
+        else:
+            work.answers.append((asked, entry))
+
+    def _answer_known(self, asked: Asked, entry: Entry, work: _Work) -> None:
+        if entry.sequence:
+            asked.done.set_result(entry)
+        else:
+            work.answers.append((asked, entry))
+
+    def _pay(self) -> _Work:
+        """The next part of a command whose events did not fit into one batch."""
+        work = _Work(end=self.state.position)
+        for _ in range(min(MAX_BATCH - 1, len(self.state.owed))):
+            event = self.state.owed.popleft()
+            self.context.evolve(self.state.domain, event)
+            work.events.append(event)
+        if not self.state.owed and self._owed_answer is not None:
+            work.answers.append(self._owed_answer)
+            self._owed_answer = None
+        return work
+
+    async def _commit(self, work: _Work) -> None:
+        digest = self.context.digest(self.state.domain)
+        self.state.digest = digest
+        attempts: set[str] = set()
+        expected, landed = self.state.sequence, None
+        while landed is None:
+            attempt = self._attempt_id(self.state.epoch, expected)
+            attempts.add(attempt)
+            records = self._records(work, attempt)
+            try:
+                landed = await self.store.append(records, expected)
+            except StorageFullError as error:
+                self._pause(error)
+                await asyncio.sleep(0.5)
+            except (SequenceConflictError, AppendTimeoutError):
+                logger.warning("%s: commit behind %s is unsure, reading the tail", self.store.name, expected)
+            if landed is None:
+                landed, expected = await self._landed(attempts)
+        self.full = False
+        self._after(work, landed)
+        await self._unfed.put(Batch(tuple(records[:-1]), Commit.from_json(records[-1].data), attempt, landed, 0))
+        self._snapshot_if_due()
+
+    def _after(self, work: _Work, sequence: int) -> None:
+        self.state.sequence, self.state.position = sequence, work.end
+        self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
+        for asked, entry in work.answers:
+            entry.sequence = sequence
+            if not asked.done.done():
+                asked.done.set_result(entry)
+        self._on_change()
+
+    def _snapshot_if_due(self) -> None:
+        self._rows_behind += self._rows
+        due = self._rows_behind >= SNAPSHOT_ROWS or self.state.stored_at - self._snapshotted >= self._snapshot_every
+        if due and not self.state.owed and (self._saving is None or self._saving.done()):
+            # Dumped here and now: by the time the task runs, the next commit may already be under way.
+            self._saving = asyncio.create_task(self.snapshot(), name=f"snapshot {self.store.name}")
+
+    def snapshot(self) -> Coroutine[Any, Any, None]:
+        """Dump the state as of the newest commit; the coroutine saves it. A failure to save is logged only."""
+        state = self.state
+        self._snapshotted, self._rows_behind = state.stored_at, 0
+        tables = dump(self.context, state)
+        return self._save(state.sequence, state.stored_at, state.digest, tables)
+
+    async def _save(self, sequence: int, stored_at: int, digest: str, tables: dict[str, pa.Table]) -> None:
+        try:
+            await self._snapshots.save(sequence, stored_at, digest, self.context.fold_version, tables)
+        except (BomnaeError, OSError, asyncio.TimeoutError) as error:
+            logger.warning("no snapshot of %s at %s: %s", self.store.name, sequence, error)
+
+    async def _landed(self, attempts: set[str]) -> tuple[int | None, int]:
+        """After a failed append: where one of our attempts landed after all, or else the sequence to expect next.
+
+        The newest sequence is asked for *before* the tail is read, so that a claim that lands in between makes the
+        next append fail instead of slipping behind it. Raises `FencedError` behind a newer epoch. Waits while the
+        server is away.
+        """
+        while True:
+            try:
+                newest = await self.store.last_sequence()
+                async for batch in read_batches(self.store, self.state.sequence):
+                    if batch.id in attempts:
+                        return batch.sequence, newest
+                    if batch.commit.epoch > self.state.epoch:
+                        raise FencedError(self.store.name, self.state.epoch, batch.commit.epoch)
+                return None, newest
+            except UnavailableError:
+                await asyncio.sleep(0.2)
+
+    def _pause(self, error: StorageFullError) -> None:
+        if not self.full:
+            logger.error("%s", error)
+            self.full = True
+        self._refuse_all(UnavailableError(str(error), retry_after_s=5))
+
+    def _refuse_all(self, error: BomnaeError) -> None:
+        while self._queue:
+            asked = self._queue.popleft()
+            if not asked.done.done():
+                asked.done.set_exception(error)
+
+    def _records(self, work: _Work, attempt: str) -> list[Record]:
+        name, shard, number = self.context.name, self.number, self.state.number + 1
+        records = [
+            Record(
+                subject=log_subject(name, shard, event.entity, event.name),
+                type=event.type,
+                data=event.model_dump_json().encode(),
+                id=f"{name}-{shard}-{number}-{index}",
+                batch=attempt,
+                time=micros(event.at),
+            )
+            for index, event in enumerate(work.events)
+        ]
+        return [*records, self._sealed(records, COMMITTED, work, self.state.epoch, attempt)]
+
+    def _sealed(self, records: list[Record], kind: str, work: _Work, epoch: int, attempt: str) -> Record:
+        name, shard, number = self.context.name, self.number, self.state.number + 1
+        commit = Commit(
+            kind=kind,
+            context=name,
+            shard=shard,
+            epoch=epoch,
+            number=number,
+            start=self.state.position,
+            end=work.end,
+            clock=work.clock,
+            events=len(records),
+            digest=self.state.digest,
+            fold_version=self.context.fold_version,
+            fed=self._fed,
+            commands=work.journal,
+        )
+        return Record(
+            subject=log_subject(name, shard, SHARD_ENTITY, kind),
+            type=f"city.shard.{kind}.v1",
+            data=commit.to_json(),
+            id=f"{name}-{shard}-{number}-{kind}",
+            batch=attempt,
+            time=self._clock(),
+        )
+
+    async def _feed(self) -> None:
+        while True:
+            batch = await self._unfed.get()
+            if batch.events:
+                await self._stubbornly(lambda batch=batch: self._sinks.feed(batch))  # type: ignore[misc]
+            self._fed = batch.sequence
+
+    async def _feed_again(self) -> None:
+        """Publish what an earlier owner may not have published: everything behind its last known feed position."""
+        self._fed = self.state.fed
+        async for batch in read_batches(self.store, self._fed):
+            if batch.events:
+                await self._stubbornly(lambda batch=batch: self._sinks.feed(batch))  # type: ignore[misc]
+            self._fed = batch.sequence
+
+    async def _stubbornly(self, act: Callable[[], Awaitable[None]]) -> None:
+        """Repeat an idempotent write until it lands: nothing refused or fed is ever dropped."""
+        wait = 0.05
+        while True:
+            try:
+                await act()
+                return
+            except (BomnaeError, OSError, asyncio.TimeoutError) as error:
+                logger.warning("%s: %s; trying again", self.store.name, error)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 2.0)
