@@ -13,23 +13,9 @@ import pyarrow as pa
 from schemas.base import Command, Event
 from streams.ingest import Observed
 from streams.log import Position
+from streams.rejected import Rejection
 
 S = TypeVar("S")
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Input that does not count, with the reason. `data` holds the original bytes, or the refused rows as Arrow IPC.
-
-    `id` is derived from the INGEST sequence, so that publishing it again after a crash is recognised.
-    """
-
-    id: str
-    entity: str
-    reason: str
-    data: bytes
-    content_type: str
-    sequence: int
 
 
 @dataclass(slots=True)

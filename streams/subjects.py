@@ -10,7 +10,7 @@ from typing import NamedTuple
 _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 
 FEED, REJECTED = "FEED", "REJECTED"
-READINGS = "readings"
+READINGS, CLEARING = "readings", "clearing"
 GATEWAY_PREFIX = "gw-"
 """The kind `gw-<gateway>` says that a gateway speaks, for the sensors that name it, on any entity of their partition."""
 

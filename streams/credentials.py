@@ -1,0 +1,163 @@
+"""Users of the embedded server: added and revoked while it runs, on NATS, WebSocket and MQTT alike."""
+
+import contextlib
+import fcntl
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import bcrypt
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.base import EntityId
+from schemas.errors import ConflictError, InvalidError, NotFoundError
+from streams import instance
+from streams.permissions import ANONYMOUS, Kind, accounts, anonymous, grant, inbox, user_name
+
+_BCRYPT_COST = 4
+"""The least: secrets of 256 random bits are not guessed at any cost, and the server pays it per connection."""
+
+_LOCAL: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
+_LOCAL_NAME = "local"
+_ENTITY_ID = TypeAdapter(EntityId)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a client logs in with. The password exists only here: the folder keeps its bcrypt hash."""
+
+    kind: Kind
+    name: str
+    user: str
+    password: str
+
+    def options(self) -> dict[str, Any]:
+        """Arguments for `nats.connect`: name, password and the private inbox."""
+        return {"user": self.user, "password": self.password, "inbox_prefix": inbox(self.user)}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One credential as `entries` shows it."""
+
+    kind: Kind
+    name: str
+    user: str
+    entities: tuple[str, ...]
+
+
+def add(folder: Path, kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Credential:
+    """Create a user and have the running server know it before this returns.
+
+    `entities`: a device's one facility, the roads of a gateway; nobody else has any. Raises `InvalidError` for a name
+    that is no id or entities that do not fit the kind, `ConflictError` where the user exists, `SetupError` where the
+    server refuses.
+    """
+    _check(kind, name, entities)
+    credential = Credential(kind, name, user_name(kind, name), secrets.token_urlsafe(32))
+    with _users(folder) as users:
+        if credential.user in users:
+            raise ConflictError(f"{credential.user} exists: revoke it first to give it a new password")
+        users[credential.user] = _entry(credential, entities)
+    render(folder)
+    instance.reload(folder)
+    return credential
+
+
+def revoke(folder: Path, kind: Kind, name: str) -> None:
+    """Take a user away and close its connections before this returns. Raises `NotFoundError` where there is none."""
+    with _users(folder) as users:
+        if users.pop(user_name(kind, name), None) is None:
+            raise NotFoundError("credential", user_name(kind, name))
+    render(folder)
+    instance.reload(folder)
+
+
+def entries(folder: Path) -> list[Listed]:
+    """All users that were given out, by kind and name, without secrets."""
+    with _users(folder) as users:
+        found = [Listed(u["kind"], u["name"], user, tuple(u["entities"])) for user, u in users.items()]
+    return sorted((e for e in found if e.name != _LOCAL_NAME), key=lambda e: (e.kind, e.name))
+
+
+def local(folder: Path, kind: Kind = "host") -> Credential:
+    """The node's own credential of a kind (`host`, `operator`, `feed-admin`, `system`), for processes of this node.
+
+    Its password stays readable in the folder (mode 0600) for whoever may read the data itself. `render` makes them.
+    """
+    return Credential(**orjson.loads((_home(folder) / f"{kind}.json").read_bytes()))
+
+
+def render(folder: Path) -> None:
+    """Write the users file that the server includes; make the node's own credentials where they are missing."""
+    _home(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _users(folder) as users:
+        for kind in _LOCAL:
+            path = _home(folder) / f"{kind}.json"
+            if not path.exists():
+                own = Credential(kind, _LOCAL_NAME, user_name(kind, _LOCAL_NAME), secrets.token_urlsafe(32))
+                instance.write_atomically(path, orjson.dumps(own))
+                users[own.user] = _entry(own, ())
+        by_account: dict[str, list[dict[str, Any]]] = {}
+        for user, entry in users.items():
+            allowed = grant(entry["kind"], entry["name"], tuple(entry["entities"]))
+            line = {"user": user, "password": entry["hash"], **allowed.to_config()}
+            by_account.setdefault(allowed.account, []).append(line)
+        nobody = anonymous()
+        # Never logged in with: `no_auth_user` stands for whoever gives no name.
+        line = {"user": ANONYMOUS, "password": _hash(secrets.token_urlsafe(32)), **nobody.to_config()}
+        by_account.setdefault(nobody.account, []).append(line)
+        parts = {"accounts": accounts(by_account), "system_account": "SYS", "no_auth_user": ANONYMOUS}
+        lines = [f"{key}: {orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}" for key, value in parts.items()]
+        instance.write_atomically(instance.nats_folder(folder) / "users.conf", "\n".join(lines).encode())
+
+
+def _home(folder: Path) -> Path:
+    return Path(folder) / "credentials"
+
+
+@contextlib.contextmanager
+def _users(folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """The stored users by name, written back when they change; one process at a time."""
+    home = _home(folder)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home / "users.json"
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = path.read_bytes() if path.exists() else b"{}"
+        users = orjson.loads(before)
+        yield users
+        if (after := orjson.dumps(users, option=orjson.OPT_INDENT_2)) != before:
+            instance.write_atomically(path, after)
+
+
+def _entry(credential: Credential, entities: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "kind": credential.kind,
+        "name": credential.name,
+        "entities": list(entities),
+        "hash": _hash(credential.password),
+    }
+
+
+def _hash(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode()
+
+
+def _check(kind: Kind, name: str, entities: tuple[str, ...]) -> None:
+    if kind not in get_args(Kind) or kind in {"feed-admin", "system"}:
+        raise InvalidError(f"there is no credential of kind {kind!r}")
+    if kind == "device" and len(entities) != 1:
+        raise InvalidError("a device speaks for exactly one facility: name it")
+    if kind not in {"device", "gateway"} and entities:
+        raise InvalidError(f"a credential of kind {kind} is not bound to entities")
+    for value in (name, *entities):
+        try:
+            _ENTITY_ID.validate_python(value)
+        except ValidationError as error:
+            raise InvalidError(f"{value!r} is no id: lower-case letters, digits and hyphens, at most 63") from error
+    if name == _LOCAL_NAME:
+        raise InvalidError(f"the name {_LOCAL_NAME!r} belongs to the node itself")

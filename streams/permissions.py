@@ -1,0 +1,165 @@
+"""Who may say and hear what on NATS, WebSocket and MQTT: pure permission sets, one per kind of user.
+
+nats-server checks the subject of a message but not its *reply* subject, nor where a consumer delivers to: whoever may
+publish into a stream, or ask JetStream anything, can have the server answer on any subject of the same account, the
+log's included. So accounts are the walls, and permissions the doors in them:
+
+- `CITY`: shard hosts and operators, with every stream.
+- `EDGE`: devices and gateways. The only way out is the service import of `city.raw.>`; answers return to `EDGE` alone.
+- `APPS`: apps, with a copy of `FEED` that no subject of `APPS` leads into, and the live subjects.
+- `PUBLIC`: whoever gives no name. Hears `city.pub.>`, says nothing.
+- `SYS`: nats-server's system account; nobody but the operator of the machine.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from streams import subjects
+
+Kind = Literal["device", "gateway", "app", "staff-app", "host", "operator", "feed-admin", "system"]
+"""The last two are the node's own and not given out."""
+
+ANONYMOUS = "anonymous"
+MIRROR_API, MIRROR_DELIVER = "$JS.CITY.API", "mirror.feed"
+"""How `APPS` reaches the original of its mirror in `CITY`."""
+
+_CONNECTIONS = {
+    "CITY": ("STANDARD",),
+    "EDGE": ("STANDARD", "WEBSOCKET", "MQTT"),
+    "APPS": ("STANDARD", "WEBSOCKET"),
+    "PUBLIC": ("STANDARD", "WEBSOCKET"),
+    "SYS": ("STANDARD",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one user may do, in the terms of nats-server."""
+
+    account: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    connections: tuple[str, ...]
+
+    def to_config(self) -> dict[str, Any]:
+        """The part of a user's entry that says what it may. An empty list means nothing, not everything."""
+
+        def rule(allowed: tuple[str, ...]) -> dict[str, list[str]]:
+            return {"allow": list(allowed)} if allowed else {"deny": [">"]}
+
+        return {
+            "permissions": {"publish": rule(self.publish), "subscribe": rule(self.subscribe)},
+            "allowed_connection_types": list(self.connections),
+        }
+
+
+def user_name(kind: Kind, name: str) -> str:
+    """The user that a credential logs in with; one subject token, so that it can stand in permissions."""
+    return f"{kind}-{name}"
+
+
+def inbox(user: str) -> str:
+    """The only place where this user hears answers: pass it as `inbox_prefix` when connecting."""
+    return f"_INBOX_{user}"
+
+
+def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
+    """The permission set of a user. Pure.
+
+    `entities`: for a device its one facility; for a gateway the roads whose clearing it may report (it sends readings
+    on any facility's subject, where only rows of its own sensors count). Raises `ValueError` for a device without one.
+    """
+    user = user_name(kind, name)
+    own = (f"{inbox(user)}.>",)
+    everything = (">",)
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...] = own
+    match kind:
+        case "device":
+            (facility,) = entities
+            account, publish = "EDGE", (subjects.raw("facility", facility, subjects.READINGS),)
+        case "gateway":
+            readings = subjects.raw("facility", "*", f"{subjects.GATEWAY_PREFIX}{name}")
+            roads = (subjects.raw("road", road, subjects.CLEARING) for road in entities)
+            account, publish = "EDGE", (readings, *roads)
+        case "app":
+            account, publish, subscribe = "APPS", _reader(user, "pub"), ("city.pub.>", *own)
+        case "staff-app":
+            publish = (*_reader(user, "pub"), *_reader(user, "staff"))
+            account, subscribe = "APPS", ("city.pub.>", "city.staff.>", *own)
+        case "host":
+            account, publish, subscribe = "CITY", _HOST_PUBLISHES, ("city.>", *own)
+        case "operator":
+            account, publish, subscribe = "CITY", everything, everything
+        case "feed-admin":
+            account, publish, subscribe = "APPS", everything, everything
+        case "system":
+            account, publish, subscribe = "SYS", everything, everything
+    return Grant(account, publish, subscribe, _CONNECTIONS[account])
+
+
+def anonymous() -> Grant:
+    """Without a name: live public events only, no consumer and no word."""
+    return Grant("PUBLIC", (), ("city.pub.>",), _CONNECTIONS["PUBLIC"])
+
+
+_HOST_PUBLISHES = (
+    "$JS.API.>",
+    "$JS.ACK.>",
+    "$JS.FC.>",
+    "$KV.>",
+    "$O.>",
+    "city.raw.>",
+    "city.log.>",
+    "city.pub.>",
+    "city.staff.>",
+    "city.rejected.>",
+)
+
+
+def _reader(user: str, audience: str) -> tuple[str, ...]:
+    # One consumer, named like the user: a wildcard here would let a user take over or drain another's consumer.
+    return (
+        f"$JS.API.CONSUMER.CREATE.{subjects.FEED}.{user}.city.{audience}.>",
+        f"$JS.API.CONSUMER.INFO.{subjects.FEED}.{user}",
+        f"$JS.API.CONSUMER.DELETE.{subjects.FEED}.{user}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{subjects.FEED}.{user}",
+        f"$JS.ACK.{subjects.FEED}.{user}.>",
+        f"$JS.FC.{subjects.FEED}.{user}.>",
+    )
+
+
+def accounts(users: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The `accounts` block of nats-server with these users by account, and what passes between accounts. Pure."""
+    create = f"CONSUMER.CREATE.{subjects.FEED}.>"
+    live = ("city.pub.>", "city.staff.>")
+    blocks: dict[str, dict[str, Any]] = {
+        "SYS": {},
+        "CITY": {
+            "jetstream": "enabled",
+            "exports": [
+                {"service": "city.raw.>", "accounts": ["EDGE"]},
+                {"stream": "city.pub.>", "accounts": ["APPS", "PUBLIC"]},
+                {"stream": "city.staff.>", "accounts": ["APPS"]},
+                {"service": f"$JS.API.{create}", "accounts": ["APPS"], "response_type": "stream"},
+                {"service": "$JS.FC.>", "accounts": ["APPS"]},
+                {"stream": f"{MIRROR_DELIVER}.>", "accounts": ["APPS"]},
+            ],
+        },
+        "EDGE": {
+            # MQTT keeps its sessions in JetStream streams of the account.
+            "jetstream": "enabled",
+            "imports": [{"service": {"account": "CITY", "subject": "city.raw.>"}}],
+        },
+        "APPS": {
+            "jetstream": "enabled",
+            "imports": [
+                *({"stream": {"account": "CITY", "subject": subject}} for subject in live),
+                {"service": {"account": "CITY", "subject": f"$JS.API.{create}"}, "to": f"{MIRROR_API}.{create}"},
+                {"service": {"account": "CITY", "subject": "$JS.FC.>"}},
+                {"stream": {"account": "CITY", "subject": f"{MIRROR_DELIVER}.>"}},
+            ],
+        },
+        "PUBLIC": {"imports": [{"stream": {"account": "CITY", "subject": "city.pub.>"}}]},
+    }
+    return {name: {**block, "users": users.get(name, [])} for name, block in blocks.items()}

@@ -1,0 +1,189 @@
+"""The streams of a city: their limits and retention in one table, created and kept up to date.
+
+`docs/streams.md` shows `table()`; a test compares the two.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from nats.aio.client import Client
+
+from schemas.errors import SetupError
+from streams import subjects
+from streams.api import JetStreamApiError, request
+from streams.permissions import MIRROR_API, MIRROR_DELIVER
+
+SNAPSHOTS = "SNAPSHOTS"
+"""Object store bucket of the snapshots; its stream is `OBJ_SNAPSHOTS`."""
+
+_NOT_FOUND = 10059
+_MEGABYTE = 1_000_000
+_SECOND_NS = 1_000_000_000
+_MILLISECOND_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How one family of streams keeps what it holds, and the sentence for the documentation."""
+
+    streams: str
+    listens: str
+    max_mb: int
+    when_full: str
+    duplicates: str
+    why: str
+
+
+RETENTION: Mapping[str, Retention] = MappingProxyType(
+    {
+        "ingest": Retention(
+            "INGEST_<CONTEXT>",
+            "city.raw.<context>.<entity>.<kind>",
+            16_384,
+            "refuses new",
+            "100 ms",
+            "The truth of observations; a range leaves only when it is archived and covered by a snapshot. The "
+            "shortest window: a device could send another's message id",
+        ),
+        "log": Retention(
+            "LOG_<CONTEXT>_<SHARD>",
+            "city.log.<context>.<shard>.<entity>.<event>",
+            4_096,
+            "refuses new",
+            "100 ms",
+            "The truth of decisions, kept for ever: no message can be deleted; fenced by expected sequences",
+        ),
+        "feed": Retention(
+            "FEED",
+            "city.pub.>, city.staff.>",
+            1_024,
+            "drops the oldest",
+            "10 min",
+            "Can be made again from the logs. The window covers an owner's publishing again after a crash",
+        ),
+        "rejected": Retention(
+            "REJECTED",
+            "city.rejected.<context>.<entity>",
+            1_024,
+            "drops the oldest",
+            "10 min",
+            "For operators; refused input must not stop a shard",
+        ),
+        "snapshots": Retention(
+            "OBJ_SNAPSHOTS",
+            "object store SNAPSHOTS",
+            8_192,
+            "refuses new",
+            "–",
+            "Thinned by their writer: hourly for a day, daily for the retention",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """What the streams of a city shall be. `max_mb` overrides the table's limits by its keys, in 10^6 bytes."""
+
+    shards: Mapping[str, int]
+    replicas: int = 1
+    max_mb: Mapping[str, int] = field(default_factory=dict)
+
+    def max_bytes(self, key: str) -> int:
+        """The size limit of a stream of this family."""
+        return self.max_mb.get(key, RETENTION[key].max_mb) * _MEGABYTE
+
+    def streams(self) -> list[dict[str, Any]]:
+        """Configurations of all streams of the account `CITY`, as JetStream's API takes them."""
+        found: list[dict[str, Any]] = []
+        for context, count in self.shards.items():
+            found.append(
+                self._stream("ingest", subjects.ingest_stream(context), [f"city.raw.{context}.*.*"])
+                | {
+                    "subject_transform": {
+                        "src": f"city.raw.{context}.*.*",
+                        "dest": f"city.in.{{{{partition({count},1)}}}}.{context}." + "{{wildcard(1)}}.{{wildcard(2)}}",
+                    },
+                    "metadata": {"shards": str(count)},
+                }
+            )
+            found += [
+                self._stream("log", subjects.log_stream(context, shard), [f"city.log.{context}.{shard}.*.*"])
+                | {"allow_atomic": True, "deny_delete": True, "deny_purge": True}
+                for shard in range(count)
+            ]
+        found.append(self._stream("feed", subjects.FEED, ["city.pub.>", "city.staff.>"]))
+        found.append(self._stream("rejected", subjects.REJECTED, ["city.rejected.>"]))
+        # The layout that NATS clients give an object store bucket (ADR-20).
+        found.append(
+            {
+                **self._stream("snapshots", f"OBJ_{SNAPSHOTS}", [f"$O.{SNAPSHOTS}.C.>", f"$O.{SNAPSHOTS}.M.>"]),
+                "allow_rollup_hdrs": True,
+            }
+        )
+        return found
+
+    def feed_mirror(self) -> dict[str, Any]:
+        """Configuration of the apps' own copy of FEED, in the account `APPS`: no subject leads into it."""
+        mirror = {"name": subjects.FEED, "external": {"api": MIRROR_API, "deliver": MIRROR_DELIVER}}
+        return {**self._stream("feed", subjects.FEED, None), "mirror": mirror}
+
+    def _stream(self, key: str, name: str, listens: list[str] | None) -> dict[str, Any]:
+        window_ns = {"100 ms": 100 * _MILLISECOND_NS, "10 min": 600 * _SECOND_NS, "–": 0}[RETENTION[key].duplicates]
+        config: dict[str, Any] = {
+            "name": name,
+            "storage": "file",
+            "retention": "limits",
+            "num_replicas": self.replicas,
+            "max_bytes": self.max_bytes(key),
+            "discard": "old" if RETENTION[key].when_full == "drops the oldest" else "new",
+            "allow_direct": True,
+        }
+        if listens is None:
+            return config
+        return {**config, "subjects": listens} | ({"duplicate_window": window_ns} if window_ns else {})
+
+
+async def ensure_streams(nc: Client, topology: Topology, apps: Client | None = None) -> None:
+    """Create what is missing and bring limits up to date; safe to repeat, and for several processes at once.
+
+    `nc` is a host or operator of `CITY`; `apps`, where given, the `feed-admin` of `APPS`, for the apps' copy of FEED.
+    Raises `SetupError` for another number of shards than the city was created with, and where the server refuses.
+    """
+    for config in topology.streams():
+        await _ensure(nc, config)
+    if apps is not None:
+        await _ensure(apps, topology.feed_mirror())
+
+
+async def _ensure(nc: Client, config: dict[str, Any]) -> None:
+    name = config["name"]
+    try:
+        try:
+            found = (await request(nc, f"$JS.API.STREAM.INFO.{name}"))["config"]
+        except JetStreamApiError as error:
+            if error.code != _NOT_FOUND:
+                raise
+            await request(nc, f"$JS.API.STREAM.CREATE.{name}", config)
+            return
+        before, now = (c.get("metadata", {}).get("shards") for c in (found, config))
+        if before != now:
+            raise SetupError(f"{name} was created for {before} shards and cannot have {now}: set {before} shards")
+        # Server-side metadata (`_nats.*`) and fields that we do not set stay as they are.
+        wanted = {**found, **config, "metadata": {**found.get("metadata", {}), **config.get("metadata", {})}}
+        if wanted != found:
+            await request(nc, f"$JS.API.STREAM.UPDATE.{name}", wanted)
+    except JetStreamApiError as error:
+        raise SetupError(f"JetStream refuses the stream {name}: {error}") from error
+
+
+def table() -> str:
+    """`RETENTION` as a Markdown table."""
+    rows = ["| stream | listens on | limit (MB) | when full | duplicate window | why |", "|---|---|---|---|---|---|"]
+    rows += [
+        f"| `{r.streams}` | `{r.listens}` | {r.max_mb:,} | {r.when_full} | {r.duplicates} | {r.why} |"
+        for r in RETENTION.values()
+    ]
+    return "\n".join(rows) + "\n"
