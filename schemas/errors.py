@@ -4,10 +4,22 @@
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 class BomnaeError(Exception):
     """Base of all errors raised on purpose; `str()` of it is fit for the person who caused it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes with all fields: `Exception` itself pickles positional arguments only."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(cls: type[BomnaeError], args: tuple[Any, ...], fields: dict[str, Any]) -> BomnaeError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 @dataclass

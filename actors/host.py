@@ -1,0 +1,177 @@
+"""Many shards in one process: runs their owners, starts them anew after a failure, collects what they publish.
+
+A plain class; `actors/actor.py` makes a Ray actor of it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actors.context import Context, Published
+from actors.facility.context import FacilityContext
+from actors.journal import Entry
+from actors.road.context import RoadContext
+from actors.shard import Asked, Shard
+from schemas.base import Command
+from schemas.errors import BomnaeError, FencedError, UnavailableError
+from streams.connection import Access, Connection
+
+logger = logging.getLogger(__name__)
+
+CONTEXTS: dict[str, Callable[[], Context[Any]]] = {"facility": FacilityContext, "road": RoadContext}
+"""Every context that shards can hold, by name."""
+
+ShardKey = tuple[str, int]
+"""Context and number."""
+
+
+def wall_clock() -> int:
+    """Microseconds since the epoch: the one clock of a host, handed to everything below."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command for a shard; without `command` only the key is claimed."""
+
+    shard: ShardKey
+    command: Command | None
+    key: str
+    digest: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """What a host is to do."""
+
+    access: Access
+    shards: tuple[ShardKey, ...]
+    publish_every_s: float = 0.1
+    snapshot_every_s: float = 300.0
+
+
+class ShardHost:
+    """The owners of some shards. `start`, then `submit` and `changed`; `stop` at the end.
+
+    A shard that is fenced stays away; `left` is set when all of them are. Any other failure throws the owner away and
+    starts a new one from the log.
+    """
+
+    def __init__(self, config: HostConfig, name: str = "shards", clock: Callable[[], int] = wall_clock) -> None:
+        self._config, self._name, self._clock = config, name, clock
+        self._shards: dict[ShardKey, Shard[Any]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._dirty: dict[ShardKey, asyncio.Event] = {}
+        self.published: dict[ShardKey, Published] = {}
+        self.failures: dict[ShardKey, str] = {}
+        self._changed = asyncio.Condition()
+        self.left = asyncio.Event()
+        self._connection: Connection | None = None
+
+    async def start(self) -> None:
+        """Connect, and begin to own the shards in the background."""
+        self._connection = await Connection.open(self._config.access, self._name)
+        for key in self._config.shards:
+            self._dirty[key] = asyncio.Event()
+            self._tasks.append(asyncio.create_task(self._own(key), name=f"own {key}"))
+            self._tasks.append(asyncio.create_task(self._publish(key), name=f"publish {key}"))
+
+    async def stop(self) -> None:
+        """Leave all shards and disconnect. What is committed stays, what is not is answered as unavailable."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def submit(self, requests: Sequence[Request]) -> list[Entry | BomnaeError]:
+        """The answer or error of each command, in order, when all are durable."""
+        asked = [self._ask(request) for request in requests]
+        return [await one if isinstance(one, asyncio.Future) else one for one in asked]
+
+    def _ask(self, request: Request) -> "asyncio.Future[Entry | BomnaeError] | BomnaeError":
+        shard = self._shards.get(request.shard)
+        if shard is None:
+            return UnavailableError(f"shard {request.shard[1]} of {request.shard[0]} is starting", retry_after_s=1)
+        asked = Asked(request.command, request.key, request.digest, request.at)
+        try:
+            shard.submit(asked)
+        except BomnaeError as error:
+            return error
+        return asyncio.ensure_future(_settled(asked))
+
+    async def changed(self, known: dict[ShardKey, int], timeout_s: float) -> dict[ShardKey, Published]:
+        """What was published beyond the known log sequences, waiting at most `timeout_s` for anything."""
+
+        def newer() -> dict[ShardKey, Published]:
+            return {key: one for key, one in self.published.items() if one.position > known.get(key, -1)}
+
+        async with self._changed:
+            try:
+                await asyncio.wait_for(self._changed.wait_for(newer), timeout_s)
+            except TimeoutError:
+                return {}
+            return newer()
+
+    async def _own(self, key: ShardKey) -> None:
+        while True:
+            try:
+                shard = await self._make(key)
+                self._shards[key] = shard
+                self.failures[key] = "starting"
+                await shard.run()
+            except FencedError as error:
+                logger.warning("%s", error)
+                self._forget(key, str(error))
+                if set(self.failures) >= set(self._config.shards) and not self._shards:
+                    self.left.set()
+                return
+            except Exception as error:
+                logger.exception("the owner of %s failed and is started anew", key)
+                self._forget(key, str(error) or type(error).__name__)
+                await asyncio.sleep(0.5)
+
+    def _forget(self, key: ShardKey, why: str) -> None:
+        self._shards.pop(key, None)
+        self.failures[key] = why
+
+    async def _make(self, key: ShardKey) -> Shard[Any]:
+        if self._connection is None:
+            raise UnavailableError("the host has not been started")
+        name, number = key
+        return Shard(
+            CONTEXTS[name](),
+            number,
+            self._connection.store(name, number),
+            self._connection.ingest(name, number),
+            await self._connection.snapshots(name, number),
+            self._connection,
+            self._clock,
+            self._dirty[key].set,
+            int(self._config.snapshot_every_s * 1e6),
+        )
+
+    async def _publish(self, key: ShardKey) -> None:
+        """After a change publish the state, at most every `publish_every_s`."""
+        while True:
+            await self._dirty[key].wait()
+            self._dirty[key].clear()
+            if (shard := self._shards.get(key)) is None:
+                continue
+            self.failures.pop(key, None)
+            published = shard.published()
+            async with self._changed:
+                self.published[key] = published
+                self._changed.notify_all()
+            await asyncio.sleep(self._config.publish_every_s)
+
+
+async def _settled(asked: Asked) -> Entry | BomnaeError:
+    try:
+        return await asked.done
+    except BomnaeError as error:
+        return error

@@ -1,0 +1,96 @@
+"""One connection to the city's NATS, and everything of a shard that hangs on it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nats
+from nats.aio.client import Client
+
+from streams import feed, rejected
+from streams.blobs import Blobs, FileBlobs, NatsBlobs
+from streams.jetstream import JetStreamIngest, JetStreamStore
+from streams.log import Batch
+from streams.rejected import Rejection
+from streams.snapshots import Snapshots
+from streams.topology import SNAPSHOTS
+
+logger = logging.getLogger(__name__)
+
+_RECONNECT_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the city's NATS is and who connects. `snapshot_url` empty: snapshots lie in NATS too."""
+
+    urls: tuple[str, ...]
+    user: str
+    password: str
+    inbox: str = "_INBOX"
+    snapshot_url: str = ""
+    snapshot_days: int = 90
+
+
+async def connect(access: Access, name: str) -> Client:
+    """Connect, and connect again for ever. Raises `OSError` or a NATS error when the first attempt fails."""
+
+    async def report(error: Exception) -> None:
+        logger.warning("%s: NATS: %s", name, error or type(error).__name__)
+
+    return await nats.connect(
+        servers=list(access.urls),
+        user=access.user,
+        password=access.password,
+        inbox_prefix=access.inbox.encode(),
+        name=name,
+        error_cb=report,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=_RECONNECT_S,
+        ping_interval=5,
+        max_outstanding_pings=3,
+        connect_timeout=5,
+    )
+
+
+class Connection:
+    """The stores, sources and sinks of shards over one connection. Also the `Sinks` of a shard."""
+
+    def __init__(self, nc: Client, access: Access) -> None:
+        self.nc, self._access = nc, access
+
+    @classmethod
+    async def open(cls, access: Access, name: str) -> "Connection":
+        """Connect under a name that operators see."""
+        return cls(await connect(access, name), access)
+
+    async def close(self) -> None:
+        """Flush and disconnect."""
+        await asyncio.wait_for(self.nc.drain(), 5)
+
+    def store(self, context: str, shard: int) -> JetStreamStore:
+        """The log of a shard."""
+        return JetStreamStore(self.nc, context, shard)
+
+    def ingest(self, context: str, shard: int) -> JetStreamIngest:
+        """The input of a shard."""
+        return JetStreamIngest(self.nc, context, shard)
+
+    async def snapshots(self, context: str, shard: int) -> Snapshots:
+        """The snapshots of a shard."""
+        blobs: Blobs
+        if self._access.snapshot_url:
+            blobs = FileBlobs(self._access.snapshot_url)
+        else:
+            blobs = NatsBlobs(await self.nc.jetstream().object_store(SNAPSHOTS))
+        return Snapshots(blobs, context, shard, self._access.snapshot_days)
+
+    async def reject(self, context: str, rejections: Sequence[Rejection]) -> None:
+        """See `actors.shard.Sinks`."""
+        await rejected.publish(self.nc, context, rejections)
+
+    async def feed(self, batch: Batch) -> None:
+        """See `actors.shard.Sinks`."""
+        await feed.publish(self.nc, feed.messages(batch))
