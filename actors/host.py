@@ -72,6 +72,11 @@ class ShardHost:
         self.left = asyncio.Event()
         self._connection: Connection | None = None
 
+    @property
+    def shards(self) -> tuple[ShardKey, ...]:
+        """What this host is to own."""
+        return self._config.shards
+
     async def start(self) -> None:
         """Connect, and begin to own the shards in the background."""
         self._connection = await Connection.open(self._config.access, self._name)

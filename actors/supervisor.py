@@ -1,0 +1,65 @@
+"""Brings the shard hosts up on Ray and tells whether they are well."""
+
+from typing import Any
+
+import ray
+
+from actors.actor import ShardActor
+from actors.directory import find, placement
+from actors.host import HostConfig
+from schemas.settings import Settings
+from streams.connection import Access
+
+CONTEXTS = ("facility", "road")
+
+
+def host_configs(settings: Settings, access: Access) -> dict[str, HostConfig]:
+    """What each named host is to do."""
+    shards = {context: settings.shards(context) for context in CONTEXTS}
+    return {
+        name: HostConfig(access, keys, settings.publish_every_ms / 1000, settings.snapshot_every_s)
+        for name, keys in placement(shards, settings.shard_hosts).items()
+    }
+
+
+def ensure_hosts(settings: Settings, access: Access) -> list[Any]:
+    """The actors of all hosts, started where they are missing; safe to repeat and from several drivers at once.
+
+    Ray restarts a dead one, on another node if need be; the log's fence keeps a copy that still lives from writing.
+    """
+    # The wrapped class stays importable as it is; Ray's options are in one place.
+    remote = ray.remote(ShardActor)
+    return [
+        remote.options(
+            name=name,
+            namespace=settings.ray_namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=1000,
+            num_cpus=0.1,
+            scheduling_strategy="SPREAD",
+        ).remote(config, name)
+        for name, config in host_configs(settings, access).items()
+    ]
+
+
+async def unready(settings: Settings) -> dict[str, str]:
+    """Shards that are not served, with the reason; empty when all are. Raises what a dead actor's call raises."""
+    found: dict[str, str] = {}
+    for name in placement({context: settings.shards(context) for context in CONTEXTS}, settings.shard_hosts):
+        answer = await find(name, settings.ray_namespace).ready.remote()
+        found |= {f"{context}-{number}": why for (context, number), why in answer.items()}
+    return found
+
+
+def stop_hosts(settings: Settings) -> None:
+    """End all hosts of this namespace; what they committed stays in the log."""
+    for name in placement({context: settings.shards(context) for context in CONTEXTS}, settings.shard_hosts):
+        try:
+            actor = ray.get_actor(name, settings.ray_namespace)
+        except ValueError:
+            continue
+        ray.get(actor.stop.remote(), timeout=10)
+        ray.kill(actor)
