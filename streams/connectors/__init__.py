@@ -1,0 +1,1 @@
+"""Where input comes from: the simulated city, its incidents, and replays of recorded data. They connect to nothing."""
