@@ -5,11 +5,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from actors.road.context import RoadContext
 from schemas.base import micros
 from schemas.errors import NotFoundError
 from schemas.facility import SensorKind
 from schemas.packs.load import load_pack
-from schemas.road import BeginSnow, FinishWork, MeasureSnow, PermitWork, SetClearing, StartWork
+from schemas.road import BeginSnow, FinishWork, MeasureSnow, PermitWork, SegmentStatusChanged, SetClearing, StartWork
 from schemas.tables import GOOD, READINGS
 from streams.connectors.incidents import INCIDENTS, bridge_settlement, due, excavation, held, market_fire, snowfall
 from streams.connectors.simulator import BEHAVIOUR, SimulatedCity
@@ -191,3 +192,39 @@ def test_incidents_know_their_names_and_refuse_unknown_places():
         bridge_settlement(PACK, NOON, facility="seobu-market")
     with pytest.raises(NotFoundError):
         excavation(PACK, NOON, road="no-such-road")
+
+
+@pytest.fixture
+def roads():
+    context = RoadContext()
+    state = context.initial_state()
+
+    def play(commands):
+        events = []
+        for command in commands:
+            for event in context.decide(state, command):
+                context.evolve(state, event)
+                events.append(event)
+        return events
+
+    assert play(command for command in PACK.commands(NOON, "tests") if command.context == "road")
+    return play
+
+
+def test_loading_the_pack_s_roads_again_changes_nothing(roads):
+    assert roads(command for command in PACK.commands(NOON, "again") if command.context == "road") == []
+
+
+def test_the_city_s_roads_take_the_excavation_and_a_segment_closes(roads):
+    events = roads(due(excavation(PACK, NOON), -1, 60))
+
+    closed = [one for one in events if isinstance(one, SegmentStatusChanged)]
+    assert [(one.segment, one.status) for one in closed] == [("jungang-ro-1", "closed")]
+
+
+def test_after_the_snowfall_every_segment_is_open_again(roads):
+    events = roads(due(snowfall(PACK, NOON), -1, 120))
+
+    last = {one.segment: one.status for one in events if isinstance(one, SegmentStatusChanged)}
+    assert len(last) == sum(len(one.facts.segments) for one in PACK.roads)
+    assert set(last.values()) == {"open"}
