@@ -14,7 +14,7 @@ Words = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
-    """Settings of one instance; `BOMNAE_<NAME>` in the environment. A port of 0 means: choose a free one at the start."""
+    """Settings of one instance, `BOMNAE_<NAME>` in the environment. A port of 0: choose a free one at the start."""
 
     model_config = SettingsConfigDict(env_prefix="BOMNAE_", frozen=True, extra="forbid")
 
@@ -35,18 +35,12 @@ class Settings(BaseSettings):
     dashboard_port: Port = Field(8265, description="Ray's dashboard; always on loopback.")
     haproxy_metrics_port: Port = Field(0, description="Metrics of Serve's ingress; always on loopback.")
     haproxy_stats_port: Port = Field(0, description="Statistics page of Serve's ingress; always on loopback.")
-    replica_port_first: Port = Field(
-        0, description="First of the ports that replicas listen on behind the ingress."
-    )
+    replica_port_first: Port = Field(0, description="First of the ports that replicas listen on behind the ingress.")
     replica_ports: int = Field(50, ge=2, le=5_000, description="How many ports the replicas may use.")
 
-    nats_urls: Words = Field(
-        (), description="Servers of an outside NATS, comma separated; empty: start one here."
-    )
+    nats_urls: Words = Field((), description="Servers of an outside NATS, comma separated; empty: start one here.")
     nats_user: str = Field("", description="User at the outside NATS.")
-    nats_password_file: Path | None = Field(
-        None, description="File that holds the password at the outside NATS."
-    )
+    nats_password_file: Path | None = Field(None, description="File that holds the password at the outside NATS.")
     replicas: int = Field(1, ge=1, le=5, description="Copies of every stream; 3 needs three servers.")
     sync_always: bool = Field(
         True, description="fsync before each acknowledgement; false trades power-loss safety for speed."
@@ -59,12 +53,8 @@ class Settings(BaseSettings):
     facility_shards: int = Field(
         4, ge=1, le=1_024, description="Shards of the facility context; fixed when a city is created."
     )
-    road_shards: int = Field(
-        2, ge=1, le=1_024, description="Shards of the road context; fixed when a city is created."
-    )
-    shard_hosts: int = Field(
-        1, ge=1, le=1_024, description="Actors (processes) that the shards are spread over."
-    )
+    road_shards: int = Field(2, ge=1, le=1_024, description="Shards of the road context; fixed when a city is created.")
+    shard_hosts: int = Field(1, ge=1, le=1_024, description="Actors (processes) that the shards are spread over.")
     api_replicas: int = Field(1, ge=1, le=256, description="Replicas of the HTTP API.")
     ray_address: str = Field("", description="Address of a running Ray cluster; empty: start one here.")
     ray_namespace: str = Field("bomnae", description="Namespace of the named actors; one per city.")
@@ -74,21 +64,15 @@ class Settings(BaseSettings):
     snapshot_every_s: float = Field(
         300.0, ge=1, description="Time between two snapshots of a shard that changed, in seconds."
     )
-    snapshot_days: int = Field(
-        90, ge=1, description="Days that daily snapshots are kept; hourly ones stay for a day."
-    )
-    snapshot_url: str = Field(
-        "", description="Folder or object store URL (pyarrow.fs) for snapshots; empty: in NATS."
-    )
+    snapshot_days: int = Field(90, ge=1, description="Days that daily snapshots are kept; hourly ones stay for a day.")
+    snapshot_url: str = Field("", description="Folder or object store URL (pyarrow.fs) for snapshots; empty: in NATS.")
 
     jwt_secret_file: Path | None = Field(
         None,
         description="File with the HS256 secret (32 bytes or more); default: `jwt-secret` in the data folder.",
     )
     oidc_issuer: str = Field("", description="Issuer of RS256/ES256 tokens; empty: local tokens only.")
-    oidc_jwks_url: str = Field(
-        "", description="Its key set; empty: asked from the issuer's discovery document."
-    )
+    oidc_jwks_url: str = Field("", description="Its key set; empty: asked from the issuer's discovery document.")
     oidc_audience: str = Field("bomnae", description="Audience that a token must name.")
     oidc_roles_claim: str = Field("roles", description="Claim of the issuer's tokens that lists the roles.")
     token_cache_s: float = Field(
@@ -99,17 +83,13 @@ class Settings(BaseSettings):
     )
 
     cors_origins: Words = Field(("*",), description="Origins that browsers may call from, comma separated.")
-    max_body_mb: float = Field(
-        8.0, gt=0, le=64, description="Largest request body in MB; larger ones get 413."
-    )
+    max_body_mb: float = Field(8.0, gt=0, le=64, description="Largest request body in MB; larger ones get 413.")
     read_concurrency: int = Field(256, ge=1, description="Reads in progress per replica.")
     write_concurrency: int = Field(256, ge=1, description="Writes in progress per replica.")
     live_concurrency: int = Field(512, ge=1, description="Live streams per replica.")
     queue: int = Field(256, ge=0, description="Requests of a class that may wait for a place; more get 503.")
     queue_s: float = Field(1.0, ge=0, le=30, description="Longest wait for a place in seconds, then 503.")
-    client_rate: float = Field(
-        2_000.0, gt=0, description="Requests per second that one client may make, then 429."
-    )
+    client_rate: float = Field(2_000.0, gt=0, description="Requests per second that one client may make, then 429.")
     client_burst: int = Field(4_000, ge=1, description="Requests that one client may make at once.")
     live_per_client: int = Field(8, ge=1, description="Live streams of one anonymous client or citizen.")
     live_per_staff: int = Field(32, ge=1, description="Live streams of one client with a staff role.")
@@ -119,11 +99,7 @@ class Settings(BaseSettings):
     @field_validator("nats_urls", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return (
-            tuple(word.strip() for word in value.split(",") if word.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
     @property
     def secret_file(self) -> Path:
@@ -141,16 +117,14 @@ def reference() -> str:
     for name, field in Settings.model_fields.items():
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         shown = (
-            f"`{str(default).lower() if isinstance(default, bool) else default}`"
-            if default not in ("", None)
-            else "–"
+            f"`{str(default).lower() if isinstance(default, bool) else default}`" if default not in ("", None) else "–"
         )
         rows.append(f"| `BOMNAE_{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(
         [
             "# Settings",
             "",
-            "Read from the environment, in `schemas/settings.py` alone. A port of 0 means: choose a free one at the start.",
+            "Read from the environment, in `schemas/settings.py` alone. A port of 0: choose a free one at the start.",
             "This page is `schemas.settings.reference()`; a test compares the two.",
             "",
             *rows,

@@ -1,4 +1,4 @@
-"""What the routes need of the city behind them: one protocol, so that the app runs the same in a test and on Ray Serve."""
+"""What the routes need of the city behind them: one protocol, so that the app is the same in a test and on Serve."""
 
 from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ class RejectedItem:
 
 
 class Backend(Protocol):
-    """The city as the routes see it. Every error is one of `schemas.errors`; `UnavailableError` while a part is away."""
+    """The city as the routes see it. Errors are `schemas.errors`; `UnavailableError` while a part is away."""
 
     def now(self) -> datetime:
         """The clock of the edge, UTC: what `at` of a command is stamped with."""
@@ -146,10 +146,8 @@ class Backend(Protocol):
         """Return as soon as `view` holds everything up to `position`. Raises `UnavailableError` after `timeout_s`."""
         ...
 
-    async def submit(
-        self, commands: Sequence[Command], key: str | None, request_digest: str | None
-    ) -> Answer:
-        """Decide commands, each in its shard, those of one shard together in one commit; durable when it returns.
+    async def submit(self, commands: Sequence[Command], key: str | None, request_digest: str | None) -> Answer:
+        """Decide commands, each in its shard, in order within a shard; all durable when it returns.
 
         With a `key` (scoped to the principal), a repeat with the same digest gives the first answer, from any replica
         and after a restart; with another digest `IdempotencyConflictError`. Raises what the decider raises.
@@ -172,9 +170,7 @@ class Backend(Protocol):
         """
         ...
 
-    async def rejected(
-        self, context: str | None, entity: str | None, after: int, limit: int
-    ) -> list[RejectedItem]:
+    async def rejected(self, context: str | None, entity: str | None, after: int, limit: int) -> list[RejectedItem]:
         """At most `limit` items of refused input behind sequence `after`, oldest first."""
         ...
 

@@ -1,0 +1,159 @@
+"""Overload answered early: bounded concurrency with a short queue per class, a token bucket per client, a body limit.
+
+Plain ASGI around the app, so that a refused request costs microseconds and no handler ever runs for it.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
+from serve import problems
+
+EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked by those who must be answered exactly when there is overload."""
+_CLIENTS = 10_000
+"""Buckets kept; the one unused for longest is forgotten, and would be full again anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one replica takes. Seconds, requests per second, bytes."""
+
+    read: int = 256
+    write: int = 256
+    live: int = 512
+    queue: int = 256
+    queue_s: float = 1.0
+    client_rate: float = 2_000.0
+    client_burst: int = 4_000
+    max_body: int = 8_000_000
+
+
+class Gate:
+    """At most `places` inside, at most `queue` waiting, each at most `wait_s`; first come, first served."""
+
+    def __init__(self, name: str, places: int, queue: int, wait_s: float) -> None:
+        self._name, self._free, self._queue, self._wait_s = name, places, queue, wait_s
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Take a place; `leave` gives it back. Raises `UnavailableError` where the queue or the wait is too long."""
+        if self._free > 0:
+            self._free -= 1
+            return
+        if len(self._waiting) >= self._queue:
+            raise UnavailableError(f"too many {self._name} requests at once")
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await place
+        except BaseException as error:
+            if place.done() and not place.cancelled():
+                self.leave()
+            elif place in self._waiting:
+                self._waiting.remove(place)
+            if not isinstance(error, TimeoutError):
+                raise
+            reason = f"no place for this {self._name} request came free in {self._wait_s} s"
+            raise UnavailableError(reason) from None
+
+    def leave(self) -> None:
+        """Give the place to the first who waits."""
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+
+class Buckets:
+    """A token bucket per client: `rate` requests per second on average, `burst` at once."""
+
+    def __init__(self, rate: float, burst: int) -> None:
+        self._rate, self._burst = rate, float(burst)
+        self._clients: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str, now: float) -> None:
+        """Count one request. Raises `TooManyRequestsError` from an empty bucket."""
+        left, since = self._clients.get(client, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._rate)
+        if left < 1:
+            wait = int((1 - left) / self._rate) + 1
+            raise TooManyRequestsError(f"more than {self._rate:g} requests per second from this client", wait)
+        self._clients[client] = (left - 1, now)
+        self._clients.move_to_end(client)
+        while len(self._clients) > _CLIENTS:
+            self._clients.popitem(last=False)
+
+
+class Admission:
+    """The middleware. `client` tells whose bucket a request counts against."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, client: Callable[[Scope], str]) -> None:
+        self._app, self._limits, self._client = app, limits, client
+        self._buckets = Buckets(limits.client_rate, limits.client_burst)
+        self._gates = {
+            name: Gate(name, places, limits.queue, limits.queue_s)
+            for name, places in (("read", limits.read), ("write", limits.write), ("live", limits.live))
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Admit or answer with a problem."""
+        if scope["type"] != "http" or scope["path"] in EXEMPT:
+            return await self._app(scope, receive, send)
+        gate = self._gates[_kind(scope)]
+        try:
+            self._buckets.take(self._client(scope), time.monotonic())
+            if _length(scope) > self._limits.max_body:
+                too_large = problems.response(413, "content-too-large", self._limit(), instance=scope["path"])
+                return await too_large(scope, receive, send)
+            await gate.enter()
+        except BomnaeError as error:
+            return await problems.of(error, scope["path"])(scope, receive, send)
+        try:
+            bounded = receive if scope["method"] in ("GET", "HEAD") else self._bounded(receive)
+            return await self._app(scope, bounded, send)
+        finally:
+            gate.leave()
+
+    def _limit(self) -> str:
+        return f"a body has at most {self._limits.max_body:,} bytes here: send it in parts"
+
+    def _bounded(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._limits.max_body:
+                raise HTTPException(413, self._limit())
+            return message
+
+        return bounded
+
+
+def _kind(scope: Scope) -> str:
+    if scope["path"] == "/v1/live":
+        return "live"
+    return "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "write"
+
+
+def _length(scope: Scope) -> int:
+    value = header(scope, b"content-length")
+    return int(value) if value.isdigit() else 0
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first value of a request header, empty where there is none."""
+    headers: Any = scope["headers"]
+    return next((value.decode("latin-1") for key, value in headers if key == name), "")

@@ -1,0 +1,106 @@
+"""The HTTP API as one ASGI app over a backend: the same in a test, under uvicorn, and on Ray Serve."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
+
+from schemas.settings import Settings
+from serve import openapi, problems
+from serve.admission import Admission, Limits, header
+from serve.auth import Oidc, Verifier
+from serve.backend import Backend
+from serve.render import Renderer
+from serve.routes import alarms, facilities, live, meta, readings, rejected, roads, sensors, snow, works
+
+DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
+
+Times are RFC 3339 in UTC. Lists are `{"items", "next"}`. Errors are problem details (RFC 9457).
+What is synthetic says so.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How one app serves: limits per replica, origins, streams per client, and the AsyncAPI document to show."""
+
+    limits: Limits = field(default_factory=Limits)
+    cors_origins: tuple[str, ...] = ("*",)
+    live_per_client: int = 8
+    live_per_staff: int = 32
+    asyncapi: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, asyncapi: dict[str, Any]) -> "Config":
+        """As the settings say."""
+        limits = Limits(
+            read=settings.read_concurrency,
+            write=settings.write_concurrency,
+            live=settings.live_concurrency,
+            queue=settings.queue,
+            queue_s=settings.queue_s,
+            client_rate=settings.client_rate,
+            client_burst=settings.client_burst,
+            max_body=int(settings.max_body_mb * 1_000_000),
+        )
+        return cls(limits, settings.cors_origins, settings.live_per_client, settings.live_per_staff, asyncapi)
+
+
+def verifier_of(settings: Settings) -> Verifier:
+    """Local tokens count where there is a secret file, an outside issuer's where one is named."""
+    secret = settings.secret_file.read_bytes().strip() if settings.secret_file.exists() else None
+    oidc = None
+    if settings.oidc_issuer:
+        oidc = Oidc(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles_claim, settings.oidc_jwks_url)
+    return Verifier(secret, oidc, settings.token_cache_s)
+
+
+def create_app(backend: Backend, verifier: Verifier, config: Config | None = None) -> FastAPI:
+    """The API over `backend`. Holds no state of the city beside rendered bodies of the newest views."""
+    config = config or Config()
+    app = FastAPI(
+        title="Bomnae 봄내",
+        version="0.1.0",
+        summary="A city's facilities and roads, event-sourced.",
+        description=DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.backend = backend
+    app.state.verifier = verifier
+    app.state.renderer = Renderer()
+    app.state.streams = live.Streams(config.live_per_client, config.live_per_staff)
+    app.state.client = _client_of(backend, verifier)
+    app.state.asyncapi = config.asyncapi
+    for module in (facilities, sensors, alarms, readings, roads, works, snow, live, rejected, meta):
+        app.include_router(module.routes)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(Admission, limits=config.limits, client=app.state.client)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=config.cors_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["authorization", "content-type", "idempotency-key", "if-none-match", "last-event-id"],
+        expose_headers=["bomnae-position", "etag", "location", "retry-after", "idempotency-replayed"],
+    )
+    return app
+
+
+def _client_of(backend: Backend, verifier: Verifier) -> Callable[[Scope], str]:
+    def client(scope: Scope) -> str:
+        """Whose bucket a request counts against: the principal of a token seen before, else the address."""
+        # An unverified token must not open a bucket of its own, or a flood would bring a new one with each request.
+        token = header(scope, b"authorization").partition(" ")[2].strip()
+        if token and (known := verifier.known(token, backend.now().timestamp())) is not None:
+            return f"principal {known.subject}"
+        host = (scope.get("client") or ("unknown", 0))[0]
+        # The ingress runs on the node, so only a neighbour on the loopback may say whom it speaks for.
+        forwarded = header(scope, b"x-forwarded-for") if host in ("127.0.0.1", "::1") else ""
+        return forwarded.rpartition(",")[2].strip() or host
+
+    return client

@@ -1,0 +1,39 @@
+"""The Idempotency-Key of a write: what it is scoped to, and what a repeat is compared with."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from schemas.errors import InvalidError
+from serve.auth import Caller
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="1–255 printable ASCII characters. A repeat within 24 h gives the first answer; "
+        "with another request it is 422.",
+    ),
+]
+
+
+class Once:
+    """The key of this request, if it has one, scoped to the principal, with the digest of the request."""
+
+    __slots__ = ("digest", "key")
+
+    def __init__(self, key: str | None, digest: str | None) -> None:
+        self.key, self.digest = key, digest
+
+
+async def _once(request: Request, caller: Caller, key: Key = None) -> Once:
+    if key is None:
+        return Once(None, None)
+    if not 1 <= len(key) <= 255 or not all(" " <= letter <= "~" for letter in key):
+        raise InvalidError("an Idempotency-Key has 1 to 255 printable ASCII characters")
+    said = f"{request.method}\n{request.url.path}?{request.url.query}\n".encode() + await request.body()
+    return Once(f"{caller.subject}\n{key}", hashlib.sha256(said).hexdigest())
+
+
+OnceFor = Annotated[Once, Depends(_once)]

@@ -1,0 +1,89 @@
+"""Alarms: the list, and their life cycle after ISA-18.2."""
+
+from typing import Annotated, Literal
+
+import polars as pl
+from fastapi import Path, Query, Request
+from starlette.responses import Response
+
+from schemas.api import Note, Shelving
+from schemas.base import EntityId
+from schemas.errors import NotFoundError
+from schemas.facility import AcknowledgeAlarm, ClearAlarm, Level, ShelveAlarm, UnshelveAlarm
+from serve import openapi
+from serve.idempotency import OnceFor
+from serve.reading import Listing, Page, frame, view_of
+from serve.routing import router
+from serve.writing import stamp, submit
+
+routes = router("alarms")
+HIDDEN = ("acknowledged_by", "shelved_by")
+"""Columns that name people: for staff alone."""
+
+Alarm = Annotated[
+    str,
+    Path(
+        max_length=160,
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}\.[a-z-]+\.\d{1,18}$",
+        description="`<sensor>.<condition>-<level>.<occurrence>`",
+        examples=["soyang-bridge-1-tilt-1.high-danger.1"],
+    ),
+]
+
+
+class AlarmQuery(Page):
+    """Which alarms."""
+
+    facility: EntityId | None = None
+    level: Level | None = None
+    state: Literal["active", "acknowledged", "returned"] | None = None
+
+
+_NO_NOTE = Note()
+_LISTING = Listing("alarms", ("alarm",), hidden=HIDDEN)
+
+
+@routes.get("/v1/alarms", responses=openapi.page("Alarm"), summary="Alarms on the list")
+async def list_alarms(request: Request, query: Annotated[AlarmQuery, Query()]) -> Response:
+    """Raised and not yet cleared, by id: active, acknowledged, or returned to normal unacknowledged."""
+    return await _LISTING.answer(request, await view_of(request, "facility", query, query.facility), query)
+
+
+def _facility_of(request: Request, alarm: str) -> str:
+    # By the sensor, not the alarm: a cleared alarm has left the list, and acting on it again must change nothing.
+    sensors = frame(request, request.app.state.backend.view("facility"), "sensors")
+    found = sensors.filter(pl.col("sensor") == alarm.partition(".")[0])["facility"]
+    if found.is_empty():
+        raise NotFoundError("alarm", alarm)
+    return str(found[0])
+
+
+@routes.post("/v1/alarms/{alarm}/acknowledge", responses=openapi.written(), summary="Acknowledge an alarm")
+async def acknowledge(request: Request, alarm: Alarm, once: OnceFor, body: Note = _NO_NOTE) -> Response:
+    """An operator has seen it; once it has also returned to normal it leaves the list."""
+    facility = _facility_of(request, alarm)
+    command = AcknowledgeAlarm(**stamp(request), facility=facility, alarm=alarm, note=body.note)
+    return await submit(request, [command], once)
+
+
+@routes.post("/v1/alarms/{alarm}/shelve", responses=openapi.written(), summary="Silence an alarm for a time")
+async def shelve(request: Request, alarm: Alarm, body: Shelving, once: OnceFor) -> Response:
+    """It counts into no risk until then; at most 7 days ahead."""
+    facility = _facility_of(request, alarm)
+    command = ShelveAlarm(**stamp(request), facility=facility, alarm=alarm, until=body.until, reason=body.reason)
+    return await submit(request, [command], once)
+
+
+@routes.post("/v1/alarms/{alarm}/unshelve", responses=openapi.written(), summary="End the silence of an alarm")
+async def unshelve(request: Request, alarm: Alarm, once: OnceFor) -> Response:
+    """Before its time."""
+    facility = _facility_of(request, alarm)
+    return await submit(request, [UnshelveAlarm(**stamp(request), facility=facility, alarm=alarm)], once)
+
+
+@routes.post("/v1/alarms/{alarm}/clear", responses=openapi.written(), summary="Take an alarm off the list")
+async def clear(request: Request, alarm: Alarm, once: OnceFor, body: Note = _NO_NOTE) -> Response:
+    """Only one that has returned to normal; 409 while its condition lasts."""
+    facility = _facility_of(request, alarm)
+    command = ClearAlarm(**stamp(request), facility=facility, alarm=alarm, note=body.note)
+    return await submit(request, [command], once)

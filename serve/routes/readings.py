@@ -1,0 +1,149 @@
+"""Readings over HTTP: the sender's own sensors only, split by partition, stored on INGEST before the answer."""
+
+import asyncio
+from collections import defaultdict
+from typing import Any
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from fastapi import Request
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from schemas.api import Reading, Refusal
+from schemas.errors import ForbiddenError, InvalidError
+from schemas.tables import MAX_READINGS, READINGS
+from serve import openapi, positions, render
+from serve.backend import Backend, Piece
+from serve.idempotency import OnceFor
+from serve.reading import MinPosition, frame, view_after
+from serve.routing import router
+from streams import subjects
+
+routes = router("readings")
+_ONE, _MANY = TypeAdapter(Reading), TypeAdapter(list[Reading])
+_UNIT = pa.field("unit", pa.string())
+
+
+@routes.post(
+    "/v1/readings",
+    status_code=202,
+    responses=openapi.accepted(),
+    openapi_extra=openapi.READINGS_BODY,
+    summary="Send readings",
+)
+async def post_readings(request: Request, _once: OnceFor, min_position: MinPosition = None) -> Response:
+    """One reading or a list as JSON, or an Arrow IPC stream of them; stored durably when this answers.
+
+    A reading counts once however often it is sent, so a repeat needs no key. Readings of sensors that are not the
+    sender's are refused by name while the others count; 403 when nothing is left. What only folding can judge (a time
+    in the future, a wrong unit) is kept among the rejected input with its reason.
+    """
+    table = _parse(request.headers.get("content-type", ""), await request.body())
+    await view_after(request, "facility", min_position)
+    refused, batches = _split(request, table)
+    if not batches:
+        raise ForbiddenError("; ".join(f"{one.sensor}: {one.reason}" for one in refused[:10]))
+    backend: Backend = request.app.state.backend
+    headers = {"content-type": render.ARROW}
+    headers |= {name: value for name in ("traceparent",) if (value := request.headers.get(name))}
+    stored = await asyncio.gather(*(backend.ingest(subject, headers, _stream(rows)) for _, subject, rows in batches))
+    pieces = [
+        Piece("facility", shard, sequence, True) for (shard, _, _), (_, sequence) in zip(batches, stored, strict=True)
+    ]
+    position = positions.encode(tuple(pieces))
+    answer = {
+        "position": position,
+        "accepted": sum(rows.num_rows for _, _, rows in batches),
+        "refused": [one.model_dump() for one in refused],
+    }
+    return Response(orjson.dumps(answer), 202, {"bomnae-position": position}, "application/json")
+
+
+def _parse(content_type: str, body: bytes) -> pa.Table:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == render.ARROW:
+        return _from_arrow(body)
+    if kind != "application/json":
+        raise HTTPException(415, f"send application/json or {render.ARROW}")
+    try:
+        many = body.lstrip()[:1] == b"["
+        readings = _MANY.validate_json(body) if many else [_ONE.validate_json(body)]
+    except ValidationError as error:
+        found = [{"at": "/".join(map(str, one["loc"])), "reason": one["msg"]} for one in error.errors()[:100]]
+        raise InvalidError("some readings cannot be read: see errors; none of them counts", found) from None
+    _check_size(len(readings))
+    columns: dict[str, Any] = {name: [getattr(one, name) for one in readings] for name in READINGS.names}
+    fields = list(READINGS)
+    if any(one.unit is not None for one in readings):
+        columns["unit"], fields = [one.unit for one in readings], [*fields, _UNIT]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _from_arrow(body: bytes) -> pa.Table:
+    try:
+        batches, rows = [], 0
+        with pa.ipc.open_stream(body) as reader:
+            for batch in reader:
+                batch.validate(full=True)
+                rows += batch.num_rows
+                _check_size(max(rows, 1))
+                batches.append(batch)
+            table = pa.Table.from_batches(batches, reader.schema)
+        _check_size(rows)
+        for name in ("boot", "quality"):
+            if name not in table.column_names:
+                zeros = pa.array([0] * rows, READINGS.field(name).type)
+                table = table.append_column(READINGS.field(name), zeros)
+        fields = [*READINGS, *([_UNIT] if "unit" in table.column_names else [])]
+        if extra := set(table.column_names).difference(field.name for field in fields):
+            raise InvalidError(f"a batch of readings has no column {min(extra)!r}")
+        table = table.select([field.name for field in fields])
+        if holes := [name for name in READINGS.names if table[name].null_count]:
+            raise InvalidError(f"column {holes[0]!r} has nulls: leave such readings out")
+        plain = pa.schema([pa.field("sensor", pa.string()), *fields[1:]])
+        return table.cast(plain).cast(pa.schema(fields))
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+        raise InvalidError(f"not an Arrow IPC stream of readings: {error}") from None
+
+
+def _check_size(rows: int) -> None:
+    if not 1 <= rows <= MAX_READINGS:
+        raise InvalidError(f"a request carries 1 to {MAX_READINGS:,} readings, not {rows:,}")
+
+
+def _split(request: Request, table: pa.Table) -> tuple[list[Refusal], list[tuple[int, str, pa.Table]]]:
+    """The refused sensors, and per partition the subject to publish on with the sender's own rows."""
+    backend: Backend = request.app.state.backend
+    sender = request.state.principal
+    sensors = pc.cast(table["sensor"], pa.string())
+    distinct = pc.unique(sensors).to_pylist()
+    known = frame(request, backend.view("facility"), "sensors").filter(pl.col("sensor").is_in(distinct))
+    owners = {row[0]: (row[1], row[2]) for row in known.select("sensor", "facility", "gateway").iter_rows()}
+    refused: list[Refusal] = []
+    mine: dict[int, list[str]] = defaultdict(list)
+    for sensor in distinct:
+        facility, gateway = owners.get(sensor, (None, None))
+        if facility is None:
+            refused.append(Refusal(sensor=sensor, reason="is not registered"))
+        elif facility == sender.facility or (gateway is not None and gateway == sender.gateway):
+            mine[subjects.partition(facility, backend.shards("facility"))].append(sensor)
+        else:
+            refused.append(Refusal(sensor=sensor, reason="is not a sensor of this sender"))
+    kind = f"{subjects.GATEWAY_PREFIX}{sender.gateway}" if sender.gateway else subjects.READINGS
+    batches = []
+    for shard, names in sorted(mine.items()):
+        whole = len(names) == len(distinct)
+        rows = table if whole else table.filter(pc.is_in(sensors, pa.array(names, pa.string())))
+        batches.append((shard, subjects.raw("facility", owners[names[0]][0], kind), rows))
+    return refused, batches
+
+
+def _stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks().unify_dictionaries())
+    return bytes(sink.getvalue())
