@@ -1,0 +1,203 @@
+"""Columnar state of all sensors of a shard: one array per quantity, grown geometrically, addressed by sensor index."""
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.facility import SLOTS, Limit, SensorFacts
+
+I8 = NDArray[np.int64]
+F8 = NDArray[np.float64]
+U8 = NDArray[np.uint64]
+I4 = NDArray[np.int32]
+B1 = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+NEVER = int(np.iinfo(np.int64).min)
+"""A moment (µs) that has not happened, a duration that does not apply."""
+NO_BOOT = -1
+NO_SEQUENCE = -1
+WIDTH = len(SLOTS)
+MICRO = 1_000_000
+
+CONFIG: dict[str, tuple[str, int, float]] = {
+    "gain": ("f8", 1, 1.0), "offset": ("f8", 1, 0.0), "low": ("f8", 1, -np.inf), "high": ("f8", 1, np.inf),
+    "stale_after": ("i8", 1, NEVER), "unit": ("i4", 1, 0),
+    "on": ("f8", WIDTH, np.nan), "off": ("f8", WIDTH, np.nan),
+    "on_delay": ("i8", WIDTH, 0), "off_delay": ("i8", WIDTH, 0),
+}  # fmt: skip
+"""Columns that only commands move: dtype, cells per sensor, value of a new sensor. Delays and times are µs."""
+
+LIVE: dict[str, tuple[str, int, float]] = {
+    "value": ("f8", 1, np.nan), "time": ("i8", 1, NEVER), "quality": ("u1", 1, 0), "arrived": ("i8", 1, NEVER),
+    "stale": ("u1", 1, 0), "count": ("u8", 1, 0), "origin": ("f8", 1, 0.0), "sum1": ("f8", 1, 0.0),
+    "sum2": ("f8", 1, 0.0), "minimum": ("f8", 1, np.inf), "maximum": ("f8", 1, -np.inf),
+    "boot": ("i8", 1, NO_BOOT), "top": ("i8", 1, NO_SEQUENCE), "window": ("u8", 1, 0),
+    "old_boot": ("i8", 1, NO_BOOT), "old_top": ("i8", 1, NO_SEQUENCE), "old_window": ("u8", 1, 0),
+    "reboots": ("u8", 1, 0), "gaps": ("u8", 1, 0), "late": ("u8", 1, 0), "duplicates": ("u8", 1, 0),
+    "bad": ("u8", 1, 0),
+    "seen_time": ("i8", 1, NEVER), "seen_value": ("f8", 1, np.nan), "seen_rate": ("f8", 1, np.nan),
+    "beyond": ("u1", WIDTH, 0), "since": ("i8", WIDTH, NEVER), "active": ("u1", WIDTH, 0),
+    "occurrence": ("i8", WIDTH, 0),
+}  # fmt: skip
+"""Columns that readings and alarms move.
+
+`sum1`/`sum2` are sums of deviations from `origin`, the first value. `top`/`window` are the highest sequence of a boot
+and which of the 64 up to it were seen (bit k is `top - k`); `old_*` are those of the boot before. `seen_*` is what the
+detectors saw last. Per slot: `beyond` (the hysteresis' output), `since` (first row of its run), `active` (the latch).
+"""
+
+REPLACED = tuple(name for name in LIVE if name not in {"arrived", "stale", "occurrence"})
+"""What starts anew with another instrument: all but when the place was last heard, and the numbers of its alarms."""
+
+
+class Columns:
+    """The sensors of a shard. Index = order of registration; nothing is ever removed.
+
+    `version` counts changes of configuration; what is derived from configuration alone may be kept until it moves.
+    """
+
+    gain: F8
+    offset: F8
+    low: F8
+    high: F8
+    stale_after: I8
+    unit: I4
+    on: F8
+    off: F8
+    on_delay: I8
+    off_delay: I8
+    value: F8
+    time: I8
+    quality: B1
+    arrived: I8
+    stale: B1
+    count: U8
+    origin: F8
+    sum1: F8
+    sum2: F8
+    minimum: F8
+    maximum: F8
+    boot: I8
+    top: I8
+    window: U8
+    old_boot: I8
+    old_top: I8
+    old_window: U8
+    reboots: U8
+    gaps: U8
+    late: U8
+    duplicates: U8
+    bad: U8
+    seen_time: I8
+    seen_value: F8
+    seen_rate: F8
+    beyond: B1
+    since: I8
+    active: B1
+    occurrence: I8
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.version = 0
+        self.ids: list[str] = []
+        self.index: dict[str, int] = {}
+        self.facility: list[str] = []
+        self.facts: list[SensorFacts] = []
+        self.limits: list[tuple[Limit, ...]] = []
+        self.serials: list[str] = []
+        self.units: dict[str, int] = {}
+        self.codes: OrderedDict[tuple[bytes, str, str], I4] = OrderedDict()
+        self._capacity = 0
+        self._reserve(16)
+
+    def _reserve(self, rows: int) -> None:
+        if rows <= self._capacity:
+            return
+        self._capacity = max(rows, 2 * self._capacity)
+        for name, (dtype, width, fill) in (CONFIG | LIVE).items():
+            shape = (self._capacity,) if width == 1 else (self._capacity, width)
+            grown = np.full(shape, int(fill) if dtype[0] in "iu" else fill, dtype=dtype)
+            if self.n:
+                grown[: self.n] = getattr(self, name)[: self.n]
+            setattr(self, name, grown)
+
+    def changed(self) -> None:
+        """Say that configuration moved: forget what was derived from it."""
+        self.version += 1
+        self.codes.clear()
+
+    def add(self, sensor: str, facility: str, facts: SensorFacts) -> int:
+        """A new sensor's index; its facts are applied."""
+        self._reserve(self.n + 1)
+        i = self.n
+        self.n += 1
+        self.ids.append(sensor)
+        self.index[sensor] = i
+        self.facility.append(facility)
+        self.facts.append(facts)
+        self.limits.append(())
+        self.serials.append("")
+        self.set_facts(i, facts)
+        return i
+
+    def set_facts(self, i: int, facts: SensorFacts) -> None:
+        """Apply facts, limits included."""
+        self.facts[i] = facts
+        self.low[i] = -np.inf if facts.low is None else facts.low
+        self.high[i] = np.inf if facts.high is None else facts.high
+        watched = facts.stale_after_s is not None and not facts.recorded
+        self.stale_after[i] = round((facts.stale_after_s or 0.0) * MICRO) if watched else NEVER
+        if not watched:
+            self.stale[i] = 0
+        self.unit[i] = self.units.setdefault(facts.unit, len(self.units))
+        self.set_limits(i, facts.limits)
+        self.changed()
+
+    def set_limits(self, i: int, limits: tuple[Limit, ...]) -> None:
+        """Replace all limits.
+
+        A slot whose limit is the same goes on; a changed one keeps its latch and starts a run at the next row; one
+        that is gone is off.
+        """
+        self.limits[i] = limits
+        new = {(limit.condition, limit.level): limit for limit in limits}
+        for slot, key in enumerate(SLOTS):
+            limit = new.get(key)
+            cells = (
+                (np.nan, np.nan, 0, 0)
+                if limit is None
+                else (limit.on, limit.off, round(limit.on_delay_s * MICRO), round(limit.off_delay_s * MICRO))
+            )
+            old = (self.on[i, slot], self.off[i, slot], self.on_delay[i, slot], self.off_delay[i, slot])
+            if np.array_equal(cells, old, equal_nan=True):
+                continue
+            self.on[i, slot], self.off[i, slot], self.on_delay[i, slot], self.off_delay[i, slot] = cells
+            if limit is None:
+                self.active[i, slot] = 0
+            self.beyond[i, slot] = self.active[i, slot]
+            self.since[i, slot] = NEVER
+        self.changed()
+
+    def calibrate(self, i: int, gain: float, offset: float) -> None:
+        """Values are `gain × raw + offset` from now on."""
+        self.gain[i], self.offset[i] = gain, offset
+        self.changed()
+
+    def replace(self, i: int, serial: str) -> None:
+        """Another instrument: `REPLACED` starts anew."""
+        self.serials[i] = serial
+        for name in REPLACED:
+            dtype, _, fill = LIVE[name]
+            getattr(self, name)[i] = int(fill) if dtype[0] in "iu" else fill
+        self.changed()
+
+    def live(self) -> dict[str, NDArray[Any]]:
+        """The live columns, cut to the sensors there are (views)."""
+        return {name: getattr(self, name)[: self.n] for name in LIVE}
+
+    def config(self) -> dict[str, NDArray[Any]]:
+        """The configured columns, cut to the sensors there are (views)."""
+        return {name: getattr(self, name)[: self.n] for name in CONFIG}

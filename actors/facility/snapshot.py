@@ -1,0 +1,122 @@
+"""The whole state as Arrow tables and back, and its digest."""
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from actors.facility.aggregate import Alarm, Facility
+from actors.facility.columns import CONFIG, LIVE, Columns
+from actors.facility.state import Shard
+from schemas.facility import FacilityFacts, Limit, SensorFacts
+
+_LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
+_TEXTS = ("id", "facility", "facts", "limits", "serial")
+
+
+def dump(shard: Shard) -> dict[str, pa.Table]:
+    """Facilities (with their alarms, as canonical JSON) and sensors, in order of registration. Shares no memory."""
+    columns = shard.columns
+    facilities = [_facility_json(facility).decode() for facility in shard.facilities.values()]
+    texts = {
+        "id": columns.ids,
+        "facility": columns.facility,
+        "facts": [facts.model_dump_json() for facts in columns.facts],
+        "limits": [_LIMITS.dump_json(limits).decode() for limits in columns.limits],
+        "serial": columns.serials,
+    }
+    sensors = {name: pa.array(values, pa.string()) for name, values in texts.items()}
+    sensors |= {name: _to_arrow(array) for name, array in (columns.config() | columns.live()).items()}
+    return {
+        "facilities": pa.table({"state": pa.array(facilities, pa.string())}),
+        "sensors": pa.table(sensors),
+        "units": pa.table({"unit": pa.array(list(columns.units), pa.string())}),
+    }
+
+
+def load(tables: dict[str, pa.Table]) -> Shard:
+    """Inverse of `dump`: the same digest, bit for bit."""
+    shard = Shard()
+    for text in tables["facilities"].column("state").to_pylist():
+        facility = _facility_from_json(text)
+        shard.facilities[facility.id] = facility
+        shard.shelved |= {a.id: facility.id for a in facility.alarms.values() if a.shelved_until is not None}
+    columns = shard.columns
+    columns.units = {unit: number for number, unit in enumerate(tables["units"].column("unit").to_pylist())}
+    sensors = tables["sensors"].combine_chunks()
+    ids, owners, facts, limits, serials = (sensors.column(name).to_pylist() for name in _TEXTS)
+    for row in zip(ids, owners, facts, strict=True):
+        columns.add(row[0], row[1], SensorFacts.model_validate_json(row[2]))
+    columns.limits = [_LIMITS.validate_json(text) for text in limits]
+    columns.serials = serials
+    for name in CONFIG | LIVE:
+        _restore(columns, name, sensors.column(name))
+    columns.changed()
+    return shard
+
+
+def digest(shard: Shard) -> str:
+    """BLAKE2b over everything in the state; what has not moved since the last call is not hashed again."""
+    for name, facility in shard.facilities.items():
+        if name not in shard.pieces:
+            shard.pieces[name] = hashlib.blake2b(_facility_json(facility), digest_size=16).digest()
+    whole = hashlib.blake2b(b"".join(shard.pieces[name] for name in shard.facilities), digest_size=16)
+    whole.update(_config_digest(shard))
+    for array in shard.columns.live().values():
+        whole.update(array.tobytes())
+    return whole.hexdigest()
+
+
+def _config_digest(shard: Shard) -> bytes:
+    columns = shard.columns
+    kept = shard.config_digest
+    if kept is None or kept[0] != columns.version:
+        texts = [columns.ids, columns.facility, columns.serials, list(columns.units)]
+        texts += [[facts.model_dump_json() for facts in columns.facts]]
+        texts += [[_LIMITS.dump_json(limits).decode() for limits in columns.limits]]
+        config = hashlib.blake2b(orjson.dumps(texts), digest_size=16)
+        for array in columns.config().values():
+            config.update(array.tobytes())
+        kept = shard.config_digest = (columns.version, config.digest())
+    return kept[1]
+
+
+def _facility_json(facility: Facility) -> bytes:
+    fields: dict[str, Any] = {
+        "id": facility.id,
+        "facts": facility.facts.model_dump(mode="json"),
+        "risk": facility.risk,
+        "risk_since": facility.risk_since,
+        "maintenance": facility.maintenance,
+        "sensors": facility.sensors,
+        "alarms": [asdict(alarm) for alarm in facility.alarms.values()],
+        "stale": sorted(facility.stale),
+    }
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def _facility_from_json(text: str) -> Facility:
+    fields = orjson.loads(text)
+    fields["facts"] = FacilityFacts.model_validate(fields["facts"])
+    fields["alarms"] = {alarm["id"]: Alarm(**alarm) for alarm in fields["alarms"]}
+    fields["stale"] = set(fields["stale"])
+    return Facility(**fields)
+
+
+def _to_arrow(array: NDArray[Any]) -> pa.Array:
+    if array.ndim == 1:
+        return pa.array(array.copy())
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.copy().ravel()), array.shape[1])
+
+
+def _restore(columns: Columns, name: str, column: pa.ChunkedArray) -> None:
+    target: NDArray[Any] = getattr(columns, name)
+    if columns.n:
+        flat = column.combine_chunks()
+        values = np.asarray(flat if target.ndim == 1 else flat.flatten())
+        target[: columns.n] = values.reshape(target[: columns.n].shape)

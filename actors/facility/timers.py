@@ -1,0 +1,60 @@
+"""What time alone brings about: sensors fall silent, shelvings end."""
+
+import numpy as np
+
+from actors.facility.alarms import CLOCK
+from actors.facility.columns import NEVER
+from actors.facility.risk import concluded
+from actors.facility.state import Shard, evolve
+from schemas import facility as f
+from schemas.base import from_micros
+from streams.log import MAX_BATCH
+
+MOST = MAX_BATCH // 2 - 1
+"""Events of one tick; what is left over comes with the next."""
+
+
+def tick(shard: Shard, clock: int) -> list[f.FacilityEvent]:
+    """Evolve what is due at `clock` (µs UTC), silences in order of registration, then shelvings by alarm id.
+
+    The same state and clock give the same events, and again none once all are there.
+    """
+    events: list[f.FacilityEvent] = []
+    for due in [*_silences(shard, clock), *_shelf_ends(shard, clock)]:
+        led = concluded(shard.facilities[due.facility], shard.kind, [due])
+        if len(events) + len(led) > MOST:
+            break
+        for event in led:
+            evolve(shard, event)
+        events += led
+    return events
+
+
+def _silences(shard: Shard, clock: int) -> list[f.FacilityEvent]:
+    """A sensor that has never been heard is new, not silent."""
+    columns, n = shard.columns, shard.columns.n
+    arrived, limit = columns.arrived[:n], columns.stale_after[:n]
+    watched = (limit != NEVER) & (arrived != NEVER) & (columns.stale[:n] == 0)
+    silent = np.flatnonzero(watched & (arrived <= clock - np.where(watched, limit, 0)))
+    return [
+        f.SensorStale(
+            at=from_micros(clock),
+            facility=columns.facility[i],
+            sensor=columns.ids[i],
+            last_arrival=from_micros(int(columns.arrived[i])),
+        )
+        for i in silent[:MOST].tolist()
+    ]
+
+
+def _shelf_ends(shard: Shard, clock: int) -> list[f.FacilityEvent]:
+    found: list[f.FacilityEvent] = []
+    for alarm_id, facility in sorted(shard.shelved.items()):
+        alarm = shard.facilities[facility].alarms[alarm_id]
+        if alarm.shelved_until is not None and alarm.shelved_until <= clock:
+            found.append(
+                f.AlarmUnshelved(
+                    at=from_micros(clock), facility=facility, alarm=alarm_id, sensor=alarm.sensor, by=CLOCK
+                )
+            )
+    return found
