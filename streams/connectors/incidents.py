@@ -147,9 +147,14 @@ def _danger(sensor: PackSensor) -> float | None:
     return next((one.on for one in sensor.facts.limits if (one.condition, one.level) == ("high", "danger")), None)
 
 
+def _peak(sensor: PackSensor, danger: float) -> float:
+    """`OVERSHOOT` times the limit, within what the instrument can measure: a value beyond that would be a fault."""
+    return OVERSHOOT * danger if sensor.facts.high is None else min(OVERSHOOT * danger, sensor.facts.high)
+
+
 def _ramp(sensors: list[PackSensor], rise_s: int, hold_s: int) -> list[Step]:
-    """A straight rise, a step a second, to `OVERSHOOT` times each sensor's danger limit; then a hold, then silence."""
-    peaks = {one.id: OVERSHOOT * limit for one in sensors if (limit := _danger(one)) is not None}
+    """A straight rise, a step a second, to each sensor's peak; then a hold, then silence."""
+    peaks = {one.id: _peak(one, limit) for one in sensors if (limit := _danger(one)) is not None}
     rise = [
         Step(second, {sensor: peak * second / rise_s for sensor, peak in peaks.items()})
         for second in range(1, rise_s + 1)
