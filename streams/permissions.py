@@ -131,7 +131,7 @@ def _reader(user: str, audience: str) -> tuple[str, ...]:
 
 def accounts(users: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """The `accounts` block of nats-server with these users by account, and what passes between accounts. Pure."""
-    create = f"CONSUMER.CREATE.{subjects.FEED}.>"
+    create = f"CONSUMER.CREATE.{subjects.FEED}"
     live = ("city.pub.>", "city.staff.>")
     blocks: dict[str, dict[str, Any]] = {
         "SYS": {},

@@ -1,6 +1,34 @@
 """Refused input: kept with its reason, listed, and sent again when the reason is gone."""
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import cast
+from urllib.parse import quote, unquote
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError as NoMessageError
+
+from schemas.errors import ConflictError, NotFoundError, UnavailableError
+from streams import codec, subjects
+from streams.jetstream import read_stream
+from streams.publish import MSG_ID, Outgoing, publish
+from streams.pull import stream_position
+from streams.topology import MAX_MESSAGE
+
+REASON = "Bomnae-Reason"
+"""Why the input does not count, percent-encoded."""
+SOURCE_SEQUENCE = "Bomnae-Ingest-Sequence"
+"""Where the whole message stands in INGEST."""
+TRUNCATED = "Bomnae-Truncated"
+"""Original size in bytes, where the refused bytes did not fit into a message."""
+RESUBMITTED = "Bomnae-Resubmitted"
+"""On a marker: the sequence in REJECTED of what was sent again."""
+
+_MARKER = "resubmitted"
+_KEPT_HEADERS = ("ce-", codec.TRACEPARENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,4 +44,124 @@ class Rejection:
     data: bytes
     content_type: str
     sequence: int
-    kind: str = "readings"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One rejection as it is kept. `sequence` is REJECTED's, `ingest_sequence` INGEST's, `stored_at` µs UTC."""
+
+    sequence: int
+    stored_at: int
+    context: str
+    entity: str
+    reason: str
+    content_type: str
+    ingest_sequence: int
+    data: bytes
+    truncated: bool
+    resubmitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+
+
+async def reject(nc: Client, context: str, rejections: Sequence[Rejection], deadline_s: float = 10.0) -> None:
+    """Keep refused input durably. Safe to repeat with the same ids. Raises `UnavailableError` after the deadline."""
+    await publish(nc, [_outgoing(context, rejection) for rejection in rejections], deadline_s)
+
+
+async def listing(nc: Client, after: int = 0, limit: int = 100, entity: str = "*", reason: str = "") -> list[Rejected]:
+    """Up to `limit` rejections behind the sequence `after`, oldest first; the sequence of the last is the next `after`.
+
+    `reason` keeps those whose reason contains it. Raises `UnavailableError` when the server does not answer.
+    """
+    done = await _resubmitted(nc)
+    found: list[Rejected] = []
+    kept = read_stream(nc, subjects.REJECTED, after, subjects.rejected_subject("*", entity))
+    async with aclosing(cast("AsyncGenerator[Msg, None]", kept)):
+        async for msg in kept:
+            sequence, stored_at = stream_position(msg)
+            one = _rejected(_Stored(msg.subject, msg.headers or {}, msg.data), sequence, stored_at, done)
+            if reason in one.reason:
+                found.append(one)
+            if len(found) == limit:
+                break
+    return found
+
+
+async def resubmit(nc: Client, sequence: int) -> bool:
+    """Send the refused bytes again on the subject they came on, then mark them; False where that was done before.
+
+    Their rows are judged anew, and those that counted before do not count again. Raises `NotFoundError` where REJECTED
+    holds nothing there, `ConflictError` where only a part of the bytes was kept, `UnavailableError` in time.
+    """
+    if sequence in await _resubmitted(nc):
+        return False
+    stored = await _message(nc, subjects.REJECTED, sequence)
+    if stored is None or stored.subject.endswith(f".{_MARKER}"):
+        raise NotFoundError("rejected input", str(sequence))
+    one = _rejected(stored, sequence, 0, set())
+    if one.truncated:
+        raise ConflictError(
+            f"rejected input {sequence} was too large to keep whole: the sender has to send "
+            f"{subjects.ingest_stream(one.context)} {one.ingest_sequence} again in smaller messages"
+        )
+    kind, headers = subjects.READINGS if one.context == "facility" else subjects.CLEARING, {}
+    original = await _message(nc, subjects.ingest_stream(one.context), one.ingest_sequence)
+    if original is not None:
+        kind = subjects.parse_ingest(original.subject).kind
+        headers = {k: v for k, v in original.headers.items() if k.lower().startswith(_KEPT_HEADERS)}
+    headers |= {codec.CONTENT_TYPE: one.content_type, MSG_ID: f"resubmit-{sequence}"}
+    await publish(nc, [Outgoing(subjects.raw(one.context, one.entity, kind), headers, one.data)])
+    marker = f"{stored.subject}.{_MARKER}"
+    await publish(nc, [Outgoing(marker, {RESUBMITTED: str(sequence), MSG_ID: f"resubmitted-{sequence}"}, b"")])
+    return True
+
+
+def _outgoing(context: str, rejection: Rejection) -> Outgoing:
+    headers = {
+        MSG_ID: rejection.id,
+        REASON: quote(rejection.reason, safe=" ,;:'()[]{}=<>/+*"),
+        codec.CONTENT_TYPE: rejection.content_type,
+        SOURCE_SEQUENCE: str(rejection.sequence),
+    }
+    if len(rejection.data) > MAX_MESSAGE:
+        headers[TRUNCATED] = str(len(rejection.data))
+    subject = subjects.rejected_subject(context, rejection.entity)
+    return Outgoing(subject, headers, rejection.data[:MAX_MESSAGE])
+
+
+def _rejected(stored: _Stored, sequence: int, stored_at: int, done: set[int]) -> Rejected:
+    _, _, context, entity = stored.subject.split(".")
+    return Rejected(
+        sequence=sequence,
+        stored_at=stored_at,
+        context=context,
+        entity=entity,
+        reason=unquote(stored.headers.get(REASON, "")),
+        content_type=stored.headers.get(codec.CONTENT_TYPE, ""),
+        ingest_sequence=int(stored.headers.get(SOURCE_SEQUENCE, "0")),
+        data=stored.data,
+        truncated=TRUNCATED in stored.headers,
+        resubmitted=sequence in done,
+    )
+
+
+async def _resubmitted(nc: Client) -> set[int]:
+    markers = read_stream(nc, subjects.REJECTED, 0, f"city.rejected.*.*.{_MARKER}")
+    return {int((msg.headers or {})[RESUBMITTED]) async for msg in markers}
+
+
+async def _message(nc: Client, stream: str, sequence: int) -> _Stored | None:
+    """One stored message, read from the leader; None where the stream holds none there."""
+    try:
+        found = await nc.jetstream().get_msg(stream, sequence)
+    except NoMessageError:
+        return None
+    except (NatsError, TimeoutError, OSError) as error:
+        raise UnavailableError(f"{stream} does not answer: {error!r}") from error
+    return _Stored(found.subject or "", dict(found.headers or {}), found.data or b"")

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +17,9 @@ from streams.permissions import MIRROR_API, MIRROR_DELIVER
 
 SNAPSHOTS = "SNAPSHOTS"
 """Object store bucket of the snapshots; its stream is `OBJ_SNAPSHOTS`."""
+
+MAX_MESSAGE = 8 * 1024 * 1024 - 65_536
+"""Bytes of one message of INGEST: what the server takes, less room for the headers that REJECTED adds."""
 
 _NOT_FOUND = 10059
 _MEGABYTE = 1_000_000
@@ -95,6 +98,16 @@ class Topology:
         """The size limit of a stream of this family."""
         return self.max_mb.get(key, RETENTION[key].max_mb) * _MEGABYTE
 
+    def fitted(self, free_bytes: int) -> "Topology":
+        """The same with all limits shrunk alike, so that together they take at most half of a disk's free bytes.
+
+        JetStream reserves the limits of all streams and refuses a stream that does not fit.
+        """
+        counts = {"ingest": len(self.shards), "log": sum(self.shards.values())}
+        total = sum(self.max_bytes(key) * counts.get(key, 2 if key == "feed" else 1) for key in RETENTION)
+        share = min(1.0, free_bytes / 2 / (total * self.replicas))
+        return replace(self, max_mb={key: max(16, int(self.max_bytes(key) * share / _MEGABYTE)) for key in RETENTION})
+
     def streams(self) -> list[dict[str, Any]]:
         """Configurations of all streams of the account `CITY`, as JetStream's API takes them."""
         found: list[dict[str, Any]] = []
@@ -106,6 +119,7 @@ class Topology:
                         "src": f"city.raw.{context}.*.*",
                         "dest": f"city.in.{{{{partition({count},1)}}}}.{context}." + "{{wildcard(1)}}.{{wildcard(2)}}",
                     },
+                    "max_msg_size": MAX_MESSAGE,
                     "metadata": {"shards": str(count)},
                 }
             )
@@ -147,7 +161,7 @@ class Topology:
 
 
 async def ensure_streams(nc: Client, topology: Topology, apps: Client | None = None) -> None:
-    """Create what is missing and bring limits up to date; safe to repeat, and for several processes at once.
+    """Create what is missing and bring the rest up to date (limits are raised, never lowered); safe to repeat, and for several processes at once.
 
     `nc` is a host or operator of `CITY`; `apps`, where given, the `feed-admin` of `APPS`, for the apps' copy of FEED.
     Raises `SetupError` for another number of shards than the city was created with, and where the server refuses.
@@ -173,6 +187,8 @@ async def _ensure(nc: Client, config: dict[str, Any]) -> None:
             raise SetupError(f"{name} was created for {before} shards and cannot have {now}: set {before} shards")
         # Server-side metadata (`_nats.*`) and fields that we do not set stay as they are.
         wanted = {**found, **config, "metadata": {**found.get("metadata", {}), **config.get("metadata", {})}}
+        # A lower limit than what is stored would stop a stream that refuses new messages.
+        wanted["max_bytes"] = max(config["max_bytes"], found["max_bytes"])
         if wanted != found:
             await request(nc, f"$JS.API.STREAM.UPDATE.{name}", wanted)
     except JetStreamApiError as error:

@@ -1,0 +1,93 @@
+"""The feed: what others may see of the logs, as CloudEvents 1.0 in NATS binary mode. A stable contract."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal
+
+import orjson
+
+from schemas import facility, road
+from schemas.base import Event
+from schemas.registry import read_event
+from streams import codec, subjects
+from streams.log import Batch, Record
+from streams.publish import MSG_ID, Outgoing, publish
+
+__all__ = ["POSITION", "PUBLIC", "Audience", "Outgoing", "messages", "project", "publish"]
+
+Audience = Literal["pub", "staff"]
+
+POSITION = "Bomnae-Position"
+"""`<context>.<shard>.<sequence>` of the event in its log: order and gaps within a shard can be told by it."""
+
+PUBLIC: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        event.type: frozenset(hidden)
+        for event, hidden in (
+            (facility.FacilityRegistered, ()),
+            (facility.MaintenanceBegun, ("by", "reason")),
+            (facility.MaintenanceEnded, ("by",)),
+            (facility.AlarmRaised, ()),
+            (facility.AlarmReturned, ()),
+            (facility.AlarmAcknowledged, ("by", "note")),
+            (facility.AlarmShelved, ("by", "reason")),
+            (facility.AlarmUnshelved, ("by",)),
+            (facility.AlarmCleared, ("by",)),
+            (facility.RiskLevelChanged, ()),
+            (facility.SensorStale, ()),
+            (facility.SensorRestored, ()),
+            (road.RoadRegistered, ()),
+            (road.WorkPermitted, ("operator",)),
+            (road.WorkStarted, ()),
+            (road.WorkExtended, ()),
+            (road.WorkFinished, ()),
+            (road.WorkCancelled, ()),
+            (road.SnowBegan, ()),
+            (road.SnowMeasured, ()),
+            (road.SnowEnded, ()),
+            (road.ClearingChanged, ()),
+            (road.SegmentStatusChanged, ()),
+        )
+    }
+)
+"""What citizens hear of, with the fields that are kept from them. A type that is not here is for staff alone."""
+
+
+def project(event: Event) -> list[tuple[Audience, dict[str, Any]]]:
+    """Who sees the event, and what of it. Pure; staff see everything."""
+    whole = event.model_dump(mode="json")
+    hidden = PUBLIC.get(event.type)
+    if hidden is None:
+        return [("staff", whole)]
+    return [("pub", {name: value for name, value in whole.items() if name not in hidden}), ("staff", whole)]
+
+
+def messages(batch: Batch) -> list[Outgoing]:
+    """The feed messages of a committed batch, in order. Pure: the same batch gives the same messages and ids."""
+    return [message for record in batch.events for message in _of_record(batch, record)]
+
+
+def _of_record(batch: Batch, record: Record) -> list[Outgoing]:
+    event = read_event(record.type, record.data)
+    context, shard = batch.commit.context, batch.commit.shard
+    headers = {
+        codec.CE_VERSION: "1.0",
+        codec.CE_ID: record.id,
+        codec.CE_TYPE: event.type,
+        codec.CE_SOURCE: f"/bomnae/{context}/{shard}",
+        codec.CE_SUBJECT: event.entity,
+        codec.CE_TIME: codec.time_text(record.time),
+        codec.CONTENT_TYPE: codec.JSON,
+        POSITION: f"{context}.{shard}.{record.sequence}",
+    }
+    if codec.TRACEPARENT in record.headers:
+        headers[codec.TRACEPARENT] = record.headers[codec.TRACEPARENT]
+    return [
+        # Both audiences share the stream and the event's id, so the id of the message names the audience too.
+        Outgoing(
+            subjects.feed_subject(audience, context, event.entity, event.name),
+            {**headers, MSG_ID: f"{record.id}:{audience}"},
+            orjson.dumps(payload),
+        )
+        for audience, payload in project(event)
+    ]

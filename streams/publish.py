@@ -1,0 +1,83 @@
+"""Publishing to a stream, pipelined: all messages in order, each acknowledged, within a deadline."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from schemas.errors import UnavailableError
+
+MSG_ID = "Nats-Msg-Id"
+"""A message with an id that the stream has seen within its duplicate window is acknowledged and not stored again."""
+
+_ATTEMPT_S = 2.0
+_PAUSE_S = 0.05
+_IN_FLIGHT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to publish; `headers` hold its `Nats-Msg-Id`, which makes publishing it again harmless."""
+
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+
+
+async def publish(nc: Client, messages: Sequence[Outgoing], deadline_s: float = 10.0) -> None:
+    """Return when the stream has acknowledged every message; what is not acknowledged is sent again until then.
+
+    Raises `UnavailableError` after `deadline_s`: some messages may be stored, publish all of them again.
+    """
+    deadline = time.monotonic() + deadline_s
+    for start in range(0, len(messages), _IN_FLIGHT):
+        left = dict(enumerate(messages[start : start + _IN_FLIGHT]))
+        refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S))
+        while left:
+            if time.monotonic() >= deadline:
+                raise UnavailableError(f"{len(left)} messages were not stored in {deadline_s} s ({refusal})")
+            await asyncio.sleep(_PAUSE_S)
+            refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S))
+
+
+async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str:
+    """Send everything in `left` and take out what is acknowledged; the reason of the last refusal otherwise."""
+    inbox, sent = nc.new_inbox(), set(left)
+    answered: set[int] = set()
+    done = asyncio.Event()
+    refusal = "no answer"
+
+    async def on_answer(msg: Msg) -> None:
+        nonlocal refusal
+        number = int(msg.subject.rsplit(".", 1)[1])
+        if (reason := _refusal(msg)) is None:
+            left.pop(number, None)
+        else:
+            refusal = reason
+        answered.add(number)
+        if answered >= sent:
+            done.set()
+
+    subscription = await nc.subscribe(f"{inbox}.*", cb=on_answer)
+    try:
+        async with asyncio.timeout(max(0.0, until - time.monotonic())):
+            for number, message in list(left.items()):
+                # A copy: nats-py adds to the headers it is given.
+                await nc.publish(message.subject, message.data, f"{inbox}.{number}", dict(message.headers))
+            await done.wait()
+    except TimeoutError:
+        pass
+    finally:
+        await subscription.unsubscribe()
+    return refusal
+
+
+def _refusal(msg: Msg) -> str | None:
+    if msg.headers and (status := msg.headers.get("Status")):
+        return f"status {status}"
+    answer = orjson.loads(msg.data)
+    return str(answer["error"].get("description")) if "error" in answer else None
