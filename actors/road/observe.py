@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from actors.context import Outcome, Rejection
+from actors.context import Outcome
 from actors.road.decider import decide_clearing
 from actors.road.fold import evolve
 from actors.road.state import State
@@ -16,6 +16,7 @@ from schemas.errors import BomnaeError, NotFoundError
 from schemas.road import ClearingRow, RoadEvent
 from streams.ingest import Observed
 from streams.log import Position
+from streams.rejected import Rejection
 
 CLEARING = "clearing"
 """The kind of INGEST subject on which a feed speaks: `city.raw.road.<road>.clearing`."""
@@ -106,4 +107,8 @@ def _refuse(message: Observed, code: str, reason: str) -> Rejection:
 
 def _refuse_rows(message: Observed, code: str, part: str, reason: str, rows: list[Any]) -> Rejection:
     identity = f"road-{message.sequence}-{code}{part}"
-    return Rejection(identity, message.entity, reason, orjson.dumps(rows), "application/json", message.sequence)
+    try:
+        data = orjson.dumps(rows)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        data = message.data
+    return Rejection(identity, message.entity, reason, data, "application/json", message.sequence)

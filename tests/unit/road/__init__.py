@@ -1,0 +1,1 @@
+"""The road context, without a host."""
