@@ -99,7 +99,7 @@ def messages(poll: Poll, previous: Poll | None = None) -> Iterator[tuple[str, by
     rows = poll.rows
     if previous is not None:
         rows = rows.join(previous.rows, on=rows.columns, how="anti", nulls_equal=True, maintain_order="left")
-    for (road,), rows_of in rows.group_by("road", maintain_order=True):
+    for (road,), rows_of in rows.sort("road", maintain_order=True).group_by("road", maintain_order=True):
         wire = rows_of.select(
             "segment",
             "state",
