@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
-from actors.context import Context, Published, Rejection
+from actors.context import Context, Published
 from actors.journal import Entry
 from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
 from schemas.base import Command, Event, micros
@@ -39,6 +39,7 @@ from streams.log import (
     Record,
     read_batches,
 )
+from streams.rejected import Rejection
 from streams.snapshots import Snapshots
 from streams.subjects import log_subject
 
@@ -180,7 +181,7 @@ class Shard(Generic[S]):
         left = max(self._ticked + TICK_EVERY - self._clock(), TICK_EVERY // 20)
         try:
             await asyncio.wait_for(self._wake.wait(), left / 1e6)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
 
     async def _claim(self) -> None:
@@ -313,7 +314,7 @@ class Shard(Generic[S]):
     async def _save(self, sequence: int, stored_at: int, digest: str, tables: dict[str, pa.Table]) -> None:
         try:
             await self._snapshots.save(sequence, stored_at, digest, self.context.fold_version, tables)
-        except (BomnaeError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, BomnaeError, OSError) as error:
             logger.warning("no snapshot of %s at %s: %s", self.store.name, sequence, error)
 
     async def _landed(self, attempts: set[str]) -> tuple[int | None, int]:
@@ -410,7 +411,7 @@ class Shard(Generic[S]):
             try:
                 await act()
                 return
-            except (BomnaeError, OSError, asyncio.TimeoutError) as error:
+            except (TimeoutError, BomnaeError, OSError) as error:
                 logger.warning("%s: %s; trying again", self.store.name, error)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 2.0)

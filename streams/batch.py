@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from schemas.errors import AppendTimeoutError, SequenceConflictError, StorageFullError
+from streams.api import JetStreamApiError
 
 BATCH_ID = "Nats-Batch-Id"
 """Names the batch that a message belongs to; at most 64 characters."""
@@ -31,7 +32,8 @@ Message = tuple[str, bytes, dict[str, str]]
 async def append_batch(nc: Client, stream: str, messages: list[Message], expected: int, timeout_s: float) -> int:
     """Store all messages or none, and return the sequence of the last; fsynced when the stream is.
 
-    Raises `SequenceConflictError`, `StorageFullError` (nothing stored), or `AppendTimeoutError` (outcome unknown).
+    Raises `SequenceConflictError`, `StorageFullError`, or another refusal as `JetStreamApiError` (nothing stored in any
+    of these cases), or `AppendTimeoutError` (outcome unknown).
     """
     batch_id = secrets.token_hex(12)
     last = len(messages)
@@ -55,5 +57,5 @@ async def append_batch(nc: Client, stream: str, messages: list[Message], expecte
             raise SequenceConflictError(stream, expected)
         if code in _FULL:
             raise StorageFullError(stream)
-        raise AppendTimeoutError(stream, timeout_s)
+        raise JetStreamApiError(stream, code, str(refusal.get("description", "")))
     return int(answer["seq"])

@@ -161,7 +161,9 @@ class Topology:
 
 
 async def ensure_streams(nc: Client, topology: Topology, apps: Client | None = None) -> None:
-    """Create what is missing and bring the rest up to date (limits are raised, never lowered); safe to repeat, and for several processes at once.
+    """Create what is missing and bring the rest up to date; limits are raised, never lowered.
+
+    Safe to repeat, and for several processes at once.
 
     `nc` is a host or operator of `CITY`; `apps`, where given, the `feed-admin` of `APPS`, for the apps' copy of FEED.
     Raises `SetupError` for another number of shards than the city was created with, and where the server refuses.

@@ -7,12 +7,13 @@ from typing import ClassVar
 import orjson
 import pyarrow as pa
 
-from actors.context import Outcome, Rejection
+from actors.context import Outcome
 from schemas import registry
 from schemas.base import Command, Event, from_micros
 from schemas.errors import ConflictError
 from streams.ingest import Observed
 from streams.log import Position
+from streams.rejected import Rejection
 
 
 class Bump(Command):

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-from actors.context import Rejection
 from actors.journal import Entry
 from actors.shard import Asked, Shard
 from schemas.base import from_micros
@@ -14,6 +13,7 @@ from streams.blobs import MemoryBlobs
 from streams.ingest import Observed
 from streams.log import Batch
 from streams.memory import MemoryIngest, MemoryStore
+from streams.rejected import Rejection
 from streams.snapshots import Snapshots
 from tests.unit.shard.counter import Bump, CounterContext, State
 

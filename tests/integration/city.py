@@ -1,0 +1,77 @@
+"""What the tests of permissions share: a running city with users of every kind, and how each of them connects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+from nats.aio.client import Client
+
+from streams import credentials
+from streams.credentials import Credential
+from streams.server import EmbeddedServer
+from streams.topology import RETENTION, Topology, ensure_streams
+
+TOPOLOGY = Topology({"facility": 2, "road": 1}, max_mb=dict.fromkeys(RETENTION, 32))
+
+
+class City:
+    """A server with its streams, one credential of each kind, and the errors that the server sent to each user."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self.server = server
+        self.folder: Path = server.folder
+        self.device = credentials.add(self.folder, "device", "meter-1", ("bridge-1",))
+        self.other_device = credentials.add(self.folder, "device", "meter-2", ("bridge-2",))
+        self.gateway = credentials.add(self.folder, "gateway", "north", ("main-road",))
+        self.app = credentials.add(self.folder, "app", "map")
+        self.other_app = credentials.add(self.folder, "app", "signs")
+        self.staff = credentials.add(self.folder, "staff-app", "desk")
+        self.host = credentials.add(self.folder, "host", "worker-1")
+        self.operator = credentials.local(self.folder, "operator")
+        self.feed_admin = credentials.local(self.folder, "feed-admin")
+        asyncio.run(self._create_streams())
+
+    async def _create_streams(self) -> None:
+        async with self.connected(self.operator) as operator, self.connected(self.feed_admin) as admin:
+            await ensure_streams(operator, TOPOLOGY, admin)
+
+    @asynccontextmanager
+    async def connected(self, who: Credential | None, websocket: bool = False) -> AsyncIterator[Client]:
+        """A connection as a user, or as nobody; `permission violations` are collected in `refusals`."""
+        url = self.server.websocket_url if websocket else self.server.url
+        options = who.options() if who else {}
+        refusals: list[str] = []
+
+        async def note(error: Exception) -> None:
+            refusals.append(str(error).lower())
+
+        nc = await nats.connect(url, allow_reconnect=False, error_cb=note, **options)
+        nc.refusals = refusals  # type: ignore[attr-defined]
+        try:
+            yield nc
+        finally:
+            if not nc.is_closed:
+                await nc.close()
+
+
+async def refused(nc: Client, subject: str, data: bytes = b"", headers: dict[str, str] | None = None) -> bool:
+    """Whether the server refuses to let this user publish on a subject."""
+    before = len(nc.refusals)  # type: ignore[attr-defined]
+    await nc.publish(subject, data, headers=headers)
+    await nc.flush()
+    await asyncio.sleep(0.01)
+    return any("permissions violation" in text for text in nc.refusals[before:])  # type: ignore[attr-defined]
+
+
+async def deaf(nc: Client, subject: str) -> bool:
+    """Whether the server refuses to let this user subscribe to a subject."""
+    before = len(nc.refusals)  # type: ignore[attr-defined]
+    subscription = await nc.subscribe(subject)
+    await nc.flush()
+    await asyncio.sleep(0.01)
+    refused_now = any("permissions violation" in text for text in nc.refusals[before:])  # type: ignore[attr-defined]
+    if not refused_now:
+        await subscription.unsubscribe()
+    return refused_now
