@@ -96,6 +96,12 @@ def test_local_times_become_utc_by_the_rules_of_the_day(poll_of):
     assert [ClearingRow.model_validate(row).changed_at.hour for row in rows_of(poll)] == [19, 18]
 
 
+def test_of_the_hour_that_the_clocks_repeat_the_first_is_taken(poll_of):
+    (poll,), _ = read_polls([poll_of("66023,13811111,0,,,,,2026-11-01T01:30:00")])
+    (row,) = rows_of(poll)
+    assert ClearingRow.model_validate(row).changed_at == datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
+
+
 def test_rows_that_say_nothing_are_left_out_and_counted(poll_of):
     path = poll_of(
         "66023,13811111,0,,,,,",

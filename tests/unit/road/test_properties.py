@@ -3,11 +3,12 @@
 from copy import deepcopy
 from datetime import timedelta
 
+import pytest
 from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from actors.road.state import STAGES
+from actors.road.state import STAGES, Clearing
 from actors.road.status import status_of, works_on
 from schemas.errors import BomnaeError
 from schemas.registry import command_from_dict, command_to_dict, read_event
@@ -151,3 +152,36 @@ def test_tables_that_nothing_touched_are_the_same_objects():
     after = CONTEXT.tables(city.state)
     assert after["segments"] is before["segments"]
     assert after["works"] is not before["works"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        *(
+            ("segment", name, value)
+            for name, value in {"last_cleared_at": 1, "status": "works", "status_since": 1}.items()
+        ),
+        *(("segment", "clearing", report) for report in (Clearing(7), Clearing(stage=3), Clearing(window=(1, 2)))),
+        *(("segment", "clearing", report) for report in (Clearing(source="x"), Clearing(source_state="x"))),
+        *(("road", name, "x") for name in ("name_ko", "name_en", "rank")),
+        ("road", "synthetic", False),
+        *(("work", name, 5) for name in ("window_end", "extensions", "started_at", "finished_at", "early_s", "late_s")),
+        ("work", "state", "cancelled"),
+        *(("snow", name, 9) for name in ("first_depth_cm", "depth_cm", "began_at", "ended_at")),
+        ("snow", "synthetic", False),
+    ],
+)
+def test_the_digest_covers_every_field(kind, field, value):
+    state = given(road(), snow(), permit()).state
+    before, known = CONTEXT.digest(state), state.roads["jungang-ro"]
+    entities = {
+        "segment": ("jungang-ro-1", state.segments["jungang-ro-1"]),
+        "road": ("jungang-ro", known),
+        "work": ("gas-1", known.works["gas-1"]),
+        "snow": ("snow-1", known.snow["snow-1"]),
+    }
+    entity_id, entity = entities[kind]
+    assert getattr(entity, field) != value
+    setattr(entity, field, value)
+    state.touch(kind, "jungang-ro", entity_id)
+    assert CONTEXT.digest(state) != before
