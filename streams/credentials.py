@@ -107,8 +107,8 @@ def render(folder: Path) -> None:
             line = {"user": user, "password": entry["hash"], **allowed.to_config()}
             by_account.setdefault(allowed.account, []).append(line)
         nobody = anonymous()
-        # Never logged in with: `no_auth_user` stands for whoever gives no name.
-        line = {"user": ANONYMOUS, "password": _hash(secrets.token_urlsafe(32)), **nobody.to_config()}
+        # Without a hash: nats-server logs whoever gives no name in with this very text.
+        line = {"user": ANONYMOUS, "password": "", **nobody.to_config()}
         by_account.setdefault(nobody.account, []).append(line)
         parts = {"accounts": accounts(by_account), "system_account": "SYS", "no_auth_user": ANONYMOUS}
         lines = [f"{key}: {orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}" for key, value in parts.items()]

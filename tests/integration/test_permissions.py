@@ -259,7 +259,9 @@ async def test_a_shard_host_writes_the_log_but_cannot_delete_from_it(city: City)
         assert await refused(host, "$SYS.REQ.SERVER.PING")
 
 
-@pytest.mark.parametrize(("user", "password"), [("device-meter-1", "wrong"), ("device-nobody", "x"), ("anonymous", "")])
+@pytest.mark.parametrize(
+    ("user", "password"), [("device-meter-1", "wrong"), ("device-nobody", "x"), ("operator-local", "")]
+)
 async def test_a_wrong_password_opens_nothing(city: City, user: str, password: str) -> None:
     with pytest.raises(NatsError):
         await nats.connect(city.server.url, user=user, password=password, allow_reconnect=False)
