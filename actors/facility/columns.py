@@ -56,7 +56,8 @@ REPLACED = tuple(name for name in LIVE if name not in {"arrived", "stale", "occu
 class Columns:
     """The sensors of a shard. Index = order of registration; nothing is ever removed.
 
-    `version` counts changes of configuration; what is derived from configuration alone may be kept until it moves.
+    `version` counts changes of configuration, `moved` names the sensors whose part of the digest (`pieces`) it left
+    behind; `codes` keeps what dictionaries of sensor ids mean. These follow from the rest.
     """
 
     gain: F8
@@ -109,6 +110,8 @@ class Columns:
         self.limits: list[tuple[Limit, ...]] = []
         self.serials: list[str] = []
         self.units: dict[str, int] = {}
+        self.pieces: list[bytes] = []
+        self.moved: set[int] = set()
         self.codes: OrderedDict[tuple[bytes, str, str], I4] = OrderedDict()
         self._capacity = 0
         self._reserve(16)
@@ -116,32 +119,48 @@ class Columns:
     def _reserve(self, rows: int) -> None:
         if rows <= self._capacity:
             return
-        self._capacity = max(rows, 2 * self._capacity)
+        held = self._capacity
+        self._capacity = max(rows, 2 * held)
         for name, (dtype, width, fill) in (CONFIG | LIVE).items():
             shape = (self._capacity,) if width == 1 else (self._capacity, width)
             grown = np.full(shape, int(fill) if dtype[0] in "iu" else fill, dtype=dtype)
-            if self.n:
-                grown[: self.n] = getattr(self, name)[: self.n]
+            if held:
+                grown[:held] = getattr(self, name)
             setattr(self, name, grown)
 
-    def changed(self) -> None:
-        """Say that configuration moved: forget what was derived from it."""
+    def changed(self, i: int) -> None:
+        """Say that a sensor's configuration moved: forget what was derived from it."""
         self.version += 1
+        self.moved.add(i)
         self.codes.clear()
 
     def add(self, sensor: str, facility: str, facts: SensorFacts) -> int:
         """A new sensor's index; its facts are applied."""
-        self._reserve(self.n + 1)
         i = self.n
-        self.n += 1
-        self.ids.append(sensor)
-        self.index[sensor] = i
-        self.facility.append(facility)
-        self.facts.append(facts)
-        self.limits.append(())
-        self.serials.append("")
+        self.extend([sensor], [facility], [facts], [()], [""])
         self.set_facts(i, facts)
         return i
+
+    def extend(
+        self,
+        sensors: list[str],
+        facilities: list[str],
+        facts: list[SensorFacts],
+        limits: list[tuple[Limit, ...]],
+        serials: list[str],
+    ) -> None:
+        """Append sensors whose cells are those of new ones, for the caller to fill."""
+        first, self.n = self.n, self.n + len(sensors)
+        self._reserve(self.n)
+        self.index |= {sensor: first + k for k, sensor in enumerate(sensors)}
+        self.ids += sensors
+        self.facility += facilities
+        self.facts += facts
+        self.limits += limits
+        self.serials += serials
+        self.pieces += [b""] * len(sensors)
+        self.moved |= set(range(first, self.n))
+        self.version += 1
 
     def set_facts(self, i: int, facts: SensorFacts) -> None:
         """Apply facts, limits included."""
@@ -154,7 +173,7 @@ class Columns:
             self.stale[i] = 0
         self.unit[i] = self.units.setdefault(facts.unit, len(self.units))
         self.set_limits(i, facts.limits)
-        self.changed()
+        self.changed(i)
 
     def set_limits(self, i: int, limits: tuple[Limit, ...]) -> None:
         """Replace all limits.
@@ -179,12 +198,12 @@ class Columns:
                 self.active[i, slot] = 0
             self.beyond[i, slot] = self.active[i, slot]
             self.since[i, slot] = NEVER
-        self.changed()
+        self.changed(i)
 
     def calibrate(self, i: int, gain: float, offset: float) -> None:
         """Values are `gain × raw + offset` from now on."""
         self.gain[i], self.offset[i] = gain, offset
-        self.changed()
+        self.changed(i)
 
     def replace(self, i: int, serial: str) -> None:
         """Another instrument: `REPLACED` starts anew."""
@@ -192,7 +211,7 @@ class Columns:
         for name in REPLACED:
             dtype, _, fill = LIVE[name]
             getattr(self, name)[i] = int(fill) if dtype[0] in "iu" else fill
-        self.changed()
+        self.changed(i)
 
     def live(self) -> dict[str, NDArray[Any]]:
         """The live columns, cut to the sensors there are (views)."""

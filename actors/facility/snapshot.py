@@ -27,7 +27,7 @@ def dump(shard: Shard) -> dict[str, pa.Table]:
         "id": columns.ids,
         "facility": columns.facility,
         "facts": [facts.model_dump_json() for facts in columns.facts],
-        "limits": [_LIMITS.dump_json(limits).decode() for limits in columns.limits],
+        "limits": [_limits_text(columns, i) for i in range(columns.n)],
         "serial": columns.serials,
     }
     sensors = {name: pa.array(values, pa.string()) for name, values in texts.items()}
@@ -49,14 +49,14 @@ def load(tables: dict[str, pa.Table]) -> Shard:
     columns = shard.columns
     columns.units = {unit: number for number, unit in enumerate(tables["units"].column("unit").to_pylist())}
     sensors = tables["sensors"].combine_chunks()
-    ids, owners, facts, limits, serials = (sensors.column(name).to_pylist() for name in _TEXTS)
-    for row in zip(ids, owners, facts, strict=True):
-        columns.add(row[0], row[1], SensorFacts.model_validate_json(row[2]))
-    columns.limits = [_LIMITS.validate_json(text) for text in limits]
-    columns.serials = serials
+    ids, owners, facts_texts, limits, serials = (sensors.column(name).to_pylist() for name in _TEXTS)
+    known = [SensorFacts.model_validate_json(text) for text in facts_texts]
+    watched = [
+        facts.limits if text is None else _LIMITS.validate_json(text) for facts, text in zip(known, limits, strict=True)
+    ]
+    columns.extend(ids, owners, known, watched, serials)
     for name in CONFIG | LIVE:
         _restore(columns, name, sensors.column(name))
-    columns.changed()
     return shard
 
 
@@ -76,14 +76,23 @@ def _config_digest(shard: Shard) -> bytes:
     columns = shard.columns
     kept = shard.config_digest
     if kept is None or kept[0] != columns.version:
-        texts = [columns.ids, columns.facility, columns.serials, list(columns.units)]
-        texts += [[facts.model_dump_json() for facts in columns.facts]]
-        texts += [[_LIMITS.dump_json(limits).decode() for limits in columns.limits]]
-        config = hashlib.blake2b(orjson.dumps(texts), digest_size=16)
+        for i in columns.moved:
+            texts = (columns.ids[i], columns.facility[i], columns.serials[i], columns.facts[i].model_dump_json())
+            text = orjson.dumps([*texts, _limits_text(columns, i)])
+            columns.pieces[i] = hashlib.blake2b(text, digest_size=16).digest()
+        columns.moved.clear()
+        config = hashlib.blake2b(b"".join(columns.pieces), digest_size=16)
+        config.update(orjson.dumps(list(columns.units)))
         for array in columns.config().values():
             config.update(array.tobytes())
         kept = shard.config_digest = (columns.version, config.digest())
     return kept[1]
+
+
+def _limits_text(columns: Columns, i: int) -> str | None:
+    """A sensor's limits; `None` where they are those of its facts, as they mostly are."""
+    limits = columns.limits[i]
+    return None if limits == columns.facts[i].limits else _LIMITS.dump_json(limits).decode()
 
 
 def _facility_json(facility: Facility) -> bytes:

@@ -1,0 +1,1 @@
+"""The facility context: deciders in given/when/then, the fold against naive models."""
