@@ -22,6 +22,7 @@ from streams.api import request
 
 _EXPIRES_S = 5
 _GRACE_S = 2.0
+_LOOK_S = 0.5
 
 
 class PullReader:
@@ -51,6 +52,7 @@ class PullReader:
         self._delivered = 0
         self._last = 0
         self._heard = 0.0
+        self._connections = 0
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._remake = asyncio.Event()
@@ -116,6 +118,7 @@ class PullReader:
             inbox, cb=self._arrive, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         self._heard = asyncio.get_running_loop().time()
+        self._connections = self._nc.stats["reconnects"]
         self._ask_if_room()
 
     def _ask_if_room(self) -> None:
@@ -162,10 +165,11 @@ class PullReader:
     async def _tend(self) -> None:
         """Make the consumer again when it is gone or silent for longer than its requests last."""
         while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._remake.wait(), _GRACE_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._remake.wait(), _LOOK_S)
             silent = asyncio.get_running_loop().time() - self._heard > _EXPIRES_S + _GRACE_S
-            if not self._remake.is_set() and not (silent and len(self.messages) < 2 * self._batch):
+            starved = silent and len(self.messages) < 2 * self._batch
+            if not (self._remake.is_set() or starved or self._connections != self._nc.stats["reconnects"]):
                 continue
             try:
                 await self._create()

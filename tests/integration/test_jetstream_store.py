@@ -95,6 +95,8 @@ async def test_reading_goes_on_after_the_server_was_killed_and_forgot_the_consum
     assert len(await drained(source, wake, 30)) == 30
     assert nats_server.pid is not None
     os.kill(nats_server.pid, signal.SIGKILL)
+    while nats_server.pid is not None:
+        await asyncio.sleep(0.01)
     nats_server.start()
     while city.stats["reconnects"] == 0:
         await asyncio.sleep(0.05)
