@@ -10,6 +10,7 @@ import pyarrow as pa
 from actors.context import Published
 from schemas.base import Command
 from schemas.tables import PUBLISHED
+from streams.rejected import Rejected
 
 
 class Piece(NamedTuple):
@@ -103,20 +104,6 @@ class HistoryItem:
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedItem:
-    """Refused input as it was kept. `at` is µs UTC; `resubmitted` once an operator sent it again."""
-
-    sequence: int
-    context: str
-    entity: str
-    reason: str
-    content_type: str
-    data: bytes
-    at: int
-    resubmitted: bool = False
-
-
 class Backend(Protocol):
     """The city as the routes see it. Errors are `schemas.errors`; `UnavailableError` while a part is away."""
 
@@ -170,12 +157,18 @@ class Backend(Protocol):
         """
         ...
 
-    async def rejected(self, context: str | None, entity: str | None, after: int, limit: int) -> list[RejectedItem]:
-        """At most `limit` items of refused input behind sequence `after`, oldest first."""
+    async def rejected(self, entity: str | None, reason: str, after: int, limit: int) -> list[Rejected]:
+        """At most `limit` items of refused input behind sequence `after`, oldest first.
+
+        Of one entity or all, and with `reason` those whose reason contains it.
+        """
         ...
 
-    async def resubmit(self, sequence: int) -> tuple[str, int]:
-        """Publish refused input again; where it is stored. Idempotent. Raises `NotFoundError`."""
+    async def resubmit(self, sequence: int) -> bool:
+        """Publish refused input again; False where that was done before.
+
+        Raises `NotFoundError`, or `ConflictError` where only a part of it was kept.
+        """
         ...
 
     def ready(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Depends, Header, Request
 
@@ -33,7 +34,8 @@ async def _once(request: Request, caller: Caller, key: Key = None) -> Once:
     if not 1 <= len(key) <= 255 or not all(" " <= letter <= "~" for letter in key):
         raise InvalidError("an Idempotency-Key has 1 to 255 printable ASCII characters")
     said = f"{request.method}\n{request.url.path}?{request.url.query}\n".encode() + await request.body()
-    return Once(f"{caller.subject}\n{key}", hashlib.sha256(said).hexdigest())
+    # Quoted, so that no principal's name and key together read like another's.
+    return Once(f"{quote(caller.subject, safe='')}:{key}", hashlib.sha256(said).hexdigest())
 
 
 OnceFor = Annotated[Once, Depends(_once)]

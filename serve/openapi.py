@@ -152,6 +152,7 @@ def _components() -> Json:
                 "data": {"type": "string", "contentEncoding": "base64"},
                 "at": time,
                 "resubmitted": {"type": "boolean"},
+                "truncated": {"type": "boolean"},
             },
             "example": {"sequence": 1, "reason": "the time lies in the future", "data": "e30="},
         },
@@ -232,9 +233,8 @@ def accepted() -> Responses:
 
 
 def resubmitted() -> Responses:
-    """Where resubmitted input stands."""
-    integer = {"type": "integer"}
-    schema = {"type": "object", "properties": {"stream": {"type": "string"}, "sequence": integer}}
+    """Whether input was sent again."""
+    schema = {"type": "object", "required": ["resubmitted"], "properties": {"resubmitted": {"type": "boolean"}}}
     return {202: {"description": "Published again.", "content": {_JSON: {"schema": schema}}}}
 
 

@@ -29,6 +29,7 @@ STATUS: dict[type[errors.BomnaeError], tuple[int, str]] = {
     errors.SequenceConflictError: (503, "owner-changed"),
     errors.FencedError: (503, "owner-changed"),
     errors.LogGapError: (503, "log-gap"),
+    errors.DivergenceError: (500, "divergence"),
     errors.UnknownEventError: (500, "unknown-event"),
     errors.PackError: (500, "pack"),
     errors.SetupError: (500, "setup"),

@@ -1,10 +1,10 @@
 """Refused input: kept with its reason, listed and resubmitted by operators."""
 
 from base64 import b64encode
-from typing import Annotated, Literal
+from typing import Annotated
 
 import orjson
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from schemas.base import EntityId, from_micros
@@ -16,29 +16,27 @@ from serve.routing import router
 
 routes = router("rejected")
 Sequence = Annotated[int, Path(ge=1, lt=2**63, description="`sequence` of the item.", examples=[1])]
+Reason = Annotated[str, Query(max_length=200, description="Only those whose reason contains this.")]
 
 
 @routes.get("/v1/rejected", responses=openapi.page("Rejected"), summary="Refused input")
 async def list_rejected(
-    request: Request,
-    context: Literal["facility", "road"] | None = None,
-    entity: EntityId | None = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    request: Request, entity: EntityId | None = None, reason: Reason = "", limit: Limit = 100, cursor: Cursor = None
 ) -> Response:
-    """Oldest first, with the reason and the original bytes (base64)."""
+    """Oldest first, with the reason and the original bytes (base64), or as many of them as were kept (`truncated`)."""
     backend: Backend = request.app.state.backend
     (after,) = paging.decode(cursor, int) or (0,)
-    found = await backend.rejected(context, entity, max(after, 0), limit)
+    found = await backend.rejected(entity, reason, max(after, 0), limit)
     items = [
         {
             "sequence": one.sequence,
+            "at": from_micros(one.stored_at),
             "context": one.context,
             "entity": one.entity,
             "reason": one.reason,
             "content_type": one.content_type,
             "data": b64encode(one.data).decode(),
-            "at": from_micros(one.at),
+            "truncated": one.truncated,
             "resubmitted": one.resubmitted,
         }
         for one in found
@@ -52,7 +50,10 @@ async def list_rejected(
     "/v1/rejected/{sequence}/resubmit", status_code=202, responses=openapi.resubmitted(), summary="Send it again"
 )
 async def resubmit(request: Request, sequence: Sequence, _once: OnceFor) -> Response:
-    """Publishes the original bytes again, after what was wrong is put right. Rows that counted before count once."""
+    """Publishes the original bytes again, after what was wrong is put right; `resubmitted` is false the second time.
+
+    Their rows are judged anew, and those that counted before do not count again.
+    """
     backend: Backend = request.app.state.backend
-    stream, stored = await backend.resubmit(sequence)
-    return Response(orjson.dumps({"stream": stream, "sequence": stored}), 202, media_type="application/json")
+    done = await backend.resubmit(sequence)
+    return Response(orjson.dumps({"resubmitted": done}), 202, media_type="application/json")

@@ -17,8 +17,8 @@ from serve.routing import router
 from serve.writing import stamp, submit
 
 routes = router("works")
-HIDDEN: tuple[str, ...] = ()
-"""Columns for staff alone: none, a permit's operator is a company that its sign on the street names."""
+HIDDEN = ("operator",)
+"""Columns for staff alone: who digs may be a person; the public feed leaves it out too."""
 
 WorkId = Annotated[EntityId, Path(description="Id of the work.", examples=["work-2026-17"])]
 
@@ -42,7 +42,7 @@ def _active(rows: pl.DataFrame, filters: Filters) -> pl.DataFrame:
     return rows.filter((begin <= at) & (end.is_null() | (end > at)) & (pl.col("state") != "cancelled"))
 
 
-_LISTING = Listing("works", ("work",), prepare=_active)
+_LISTING = Listing("works", ("work",), hidden=HIDDEN, prepare=_active)
 
 
 @routes.get("/v1/works", responses=openapi.page("Work"), summary="Works on the roads")

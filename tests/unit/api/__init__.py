@@ -1,0 +1,1 @@
+"""The HTTP API in process, over real deciders on memory stores."""

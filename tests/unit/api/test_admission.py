@@ -1,0 +1,136 @@
+"""Overload is answered early, as problems that say when to come again."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from schemas.errors import TooManyRequestsError, UnavailableError
+from serve.admission import Buckets, Gate, Limits
+from serve.app import Config
+from tests.unit.api.conftest import SAFETY, bearer
+
+
+async def test_a_gate_lets_in_as_many_as_it_has_places_and_the_first_who_waits_next():
+    gate = Gate("read", 1, queue=2, wait_s=5)
+    await gate.enter()
+    order: list[str] = []
+
+    async def come(name: str) -> None:
+        await gate.enter()
+        order.append(name)
+
+    waiting = [asyncio.create_task(come(name)) for name in ("first", "second")]
+    await asyncio.sleep(0)
+    with pytest.raises(UnavailableError):
+        await gate.enter()
+    gate.leave()
+    await waiting[0]
+    assert order == ["first"]
+    gate.leave()
+    await waiting[1]
+    gate.leave()
+    await asyncio.wait_for(gate.enter(), 0.1)
+
+
+async def test_who_waits_too_long_or_gives_up_takes_no_place():
+    gate = Gate("read", 1, queue=2, wait_s=0.01)
+    await gate.enter()
+    with pytest.raises(UnavailableError):
+        await gate.enter()
+    impatient = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    gate.leave()
+    await gate.enter()
+    with pytest.raises(UnavailableError):
+        await gate.enter()
+
+
+async def test_a_place_given_to_one_who_is_cancelled_at_that_moment_is_not_lost():
+    gate = Gate("read", 1, queue=2, wait_s=5)
+    await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await asyncio.sleep(0)
+    gate.leave()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.wait_for(gate.enter(), 0.1)
+
+
+def test_a_bucket_refills_with_time_and_says_when():
+    buckets = Buckets(rate=0.5, burst=2)
+    buckets.take("kim", 0.0)
+    buckets.take("kim", 0.0)
+    buckets.take("lee", 0.0)
+    with pytest.raises(TooManyRequestsError) as refused:
+        buckets.take("kim", 0.0)
+    assert refused.value.retry_after_s >= 2
+    buckets.take("kim", 2.0)
+
+
+@pytest.fixture
+def tight(make_app):
+    def make(**limits: object) -> httpx.AsyncClient:
+        app = make_app(Config(limits=Limits(**limits)))
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city")
+
+    return make
+
+
+async def test_a_client_that_asks_too_often_gets_429_with_retry_after(tight):
+    async with tight(client_rate=0.1, client_burst=2) as client:
+        codes = [(await client.get("/v1/facilities")).status_code for _ in range(3)]
+        assert codes == [200, 200, 429]
+        refused = await client.get("/v1/facilities")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_tokens_that_were_never_verified_open_no_buckets_of_their_own(tight):
+    async with tight(client_rate=0.1, client_burst=3) as client:
+        codes = [
+            (await client.get("/v1/facilities", headers={"authorization": f"Bearer {number}"})).status_code
+            for number in range(4)
+        ]
+        assert codes == [401, 401, 401, 429]
+
+
+async def test_a_principal_has_a_bucket_beside_its_address(tight):
+    async with tight(client_rate=0.1, client_burst=1) as client:
+        assert (await client.get("/v1/facilities", headers=bearer("staff"))).status_code == 200
+        assert (await client.get("/v1/facilities")).status_code == 429
+        assert (await client.get("/v1/facilities", headers=bearer("staff"))).status_code == 200
+
+
+async def test_more_at_once_than_there_are_places_and_queue_get_503(tight, backend):
+    go = asyncio.Event()
+
+    async def slow(position: object, timeout_s: float) -> None:
+        await go.wait()
+
+    backend.wait_for = slow
+    async with tight(read=1, queue=1, queue_s=5) as client:
+        path = "/v1/facilities?min_position=ZjAuMQ"
+        inside = [asyncio.create_task(client.get(path)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        refused = await client.get(path)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert (await client.put("/v1/facilities/x", json={}, headers=SAFETY)).status_code == 422, "writes have their own"
+        go.set()
+        assert [one.status_code for one in await asyncio.gather(*inside)] == [200, 200]
+
+
+async def test_a_body_that_is_too_large_is_413_whether_it_says_its_length_or_not(tight):
+    async def parts():
+        for _ in range(10):
+            yield b"x" * 1000
+
+    async with tight(max_body=5000) as client:
+        for body in (b"x" * 10_000, parts()):
+            answer = await client.put("/v1/facilities/x", content=body, headers=SAFETY)
+            assert answer.status_code == 413
+            assert answer.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,132 @@
+"""Readings over HTTP: the sender's own sensors, JSON and Arrow alike, split by partition."""
+
+import pyarrow as pa
+import pytest
+
+from schemas.tables import MAX_READINGS, READINGS
+from tests.unit.api.conftest import bearer, reading
+from tests.unit.api.memory import COUNTS, START
+
+DEVICE = bearer("device", facility="bridge-1")
+GATEWAY = bearer("gateway", gateway="gate-1")
+ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
+
+
+def stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def batch(*sensors: str, **replaced: object) -> pa.Table:
+    count = len(sensors)
+    columns = {
+        "sensor": list(sensors),
+        "time": [START] * count,
+        "value": [1.5] * count,
+        "sequence": [1] * count,
+        "boot": [0] * count,
+        "quality": [0] * count,
+    }
+    return pa.table(columns | replaced, schema=READINGS)
+
+
+async def values(city, answer) -> dict[str, float | None]:
+    assert answer.status_code == 202, answer.text
+    found = await city.get("/v1/sensors/latest", params={"min_position": answer.json()["position"]})
+    assert found.status_code == 200
+    return {one["sensor"]: one["value"] for one in found.json()["items"] if one["value"] is not None}
+
+
+async def test_a_device_sends_one_reading_or_a_list(city):
+    one = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=DEVICE)
+    assert await values(city, one) == {"tilt-1": 1.0}
+    body = [reading("tilt-1", 2.0, 2) | {"time": "2026-01-15T03:00:01Z"}, reading("tilt-2", 3.0, unit="mm/m")]
+    many = await city.post("/v1/readings", json=body, headers=DEVICE)
+    assert await values(city, many) == {"tilt-1": 2.0, "tilt-2": 3.0}
+    assert many.json()["accepted"] == 2
+
+
+async def test_a_repeated_reading_counts_once(city):
+    for _ in range(3):
+        answer = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=DEVICE)
+    await values(city, answer)
+    sensor = (await city.get("/v1/sensors/latest?facility=bridge-1")).json()["items"][0]
+    assert (sensor["count"], sensor["duplicates"]) == (1, 2)
+
+
+async def test_a_gateways_mixed_batch_is_split_by_partition(city, backend):
+    answer = await city.post("/v1/readings", content=stream(batch("tilt-2", "tilt-3")), headers=GATEWAY | ARROW)
+    assert await values(city, answer) == {"tilt-2": 1.5, "tilt-3": 1.5}
+    received = {
+        number: [message.kind for message in backend.owned["facility", number].ingest.messages]
+        for number in range(COUNTS["facility"])
+    }
+    assert received == {0: ["gw-gate-1"], 1: ["gw-gate-1"]}
+
+
+@pytest.mark.parametrize(("sender", "foreign"), [(DEVICE, "tilt-3"), (GATEWAY, "tilt-1"), (DEVICE, "ghost")])
+async def test_a_sensor_that_is_not_the_senders_is_refused_by_name_while_the_others_count(city, sender, foreign):
+    body = [reading("tilt-2", 1.0), reading(foreign, 2.0)]
+    answer = await city.post("/v1/readings", json=body, headers=sender)
+    assert [one["sensor"] for one in answer.json()["refused"]] == [foreign]
+    assert answer.json()["accepted"] == 1
+    assert await values(city, answer) == {"tilt-2": 1.0}
+    alone = await city.post("/v1/readings", json=reading(foreign, 2.0), headers=sender)
+    assert alone.status_code == 403
+    assert foreign in alone.json()["detail"]
+
+
+async def test_an_arrow_stream_with_plain_text_other_time_units_and_no_boot_is_understood(city):
+    table = pa.table({"sensor": ["tilt-1"], "time": pa.array([START], pa.timestamp("ms", "UTC")), "value": [2.5]})
+    table = table.append_column("sequence", pa.array([4], pa.uint64()))
+    answer = await city.post("/v1/readings", content=stream(table), headers=DEVICE | ARROW)
+    assert await values(city, answer) == {"tilt-1": 2.5}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not arrow",
+        stream(batch("tilt-1"))[:-40],
+        stream(batch()),
+        stream(batch("tilt-1").append_column("extra", pa.array([1]))),
+        stream(batch("tilt-1").drop_columns("value")),
+        stream(pa.table({"sensor": ["tilt-1"], "time": [START], "value": [None], "sequence": [1]})),
+        stream(pa.table({"sensor": ["tilt-1"], "time": [START], "value": [1.0], "sequence": [-1]})),
+        stream(pa.table({"sensor": [7], "time": ["x"], "value": ["y"], "sequence": [1]})),
+    ],
+)
+async def test_an_arrow_stream_that_is_none_of_readings_is_422(city, body):
+    answer = await city.post("/v1/readings", content=body, headers=DEVICE | ARROW)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[1]",
+        b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":NaN,"sequence":1}',
+        b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":1e999,"sequence":1}',
+        b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00","value":1,"sequence":1}',
+        b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":1,"sequence":18446744073709551616}',
+        b'{"sensor":"tilt-1","time":"0001-01-01T00:00:00+09:00","value":1,"sequence":1}',
+        b"[" * 10_000,
+    ],
+)
+async def test_json_that_is_no_reading_is_422(city, body):
+    answer = await city.post("/v1/readings", content=body, headers=DEVICE | {"content-type": "application/json"})
+    assert answer.status_code == 422, answer.text
+
+
+async def test_another_content_type_is_415_and_too_many_readings_are_422(city):
+    answer = await city.post("/v1/readings", content=b"a,b", headers=DEVICE | {"content-type": "text/csv"})
+    assert answer.status_code == 415
+    huge = stream(batch(*["tilt-1"] * (MAX_READINGS + 1)))
+    assert (await city.post("/v1/readings", content=huge, headers=DEVICE | ARROW)).status_code == 422
