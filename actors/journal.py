@@ -4,7 +4,7 @@ The journal is rebuilt from the commit records and kept in snapshots, so a repea
 replica, gives the first answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 import pyarrow as pa
@@ -16,12 +16,16 @@ KEPT = 24 * 3600 * 1_000_000
 
 @dataclass(slots=True)
 class Entry:
-    """The answer to one keyed command: the events' types with their data, at log `sequence` (0 until committed)."""
+    """The answer to one keyed command: its events as JSON, at log `sequence` (0 until committed).
+
+    `repeated` marks a first answer that is given again.
+    """
 
     digest: str
     at: int
     sequence: int = 0
     events: str = "[]"
+    repeated: bool = field(default=False, compare=False)
 
 
 class Journal:
@@ -36,7 +40,7 @@ class Journal:
         if entry is None or entry.at + KEPT < now:
             return None
         if entry.digest != digest:
-            raise IdempotencyConflictError(key.rsplit("#", 1)[0].split(":", 1)[-1])
+            raise IdempotencyConflictError(key.rsplit("#", 1)[0].rsplit("\n", 1)[-1])
         return entry
 
     def keep(self, key: str, entry: Entry) -> None:

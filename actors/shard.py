@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
@@ -249,7 +249,7 @@ class Shard(Generic[S]):
 
     def _answer_known(self, asked: Asked, entry: Entry, work: _Work) -> None:
         if entry.sequence:
-            asked.done.set_result(entry)
+            asked.done.set_result(replace(entry, repeated=True))
         else:
             work.answers.append((asked, entry))
 

@@ -24,7 +24,8 @@ EXPECTED_LAST_SEQUENCE = "Nats-Expected-Last-Sequence"
 """On the first message: the stream's newest sequence, or nothing is stored."""
 
 _WRONG_LAST_SEQUENCE = 10071
-_FULL = {10023, 10047, 10077}
+FULL = frozenset({10023, 10047, 10077})
+"""JetStream's error codes for a stream, or a disk, without room."""
 
 Message = tuple[str, bytes, dict[str, str]]
 
@@ -55,7 +56,7 @@ async def append_batch(nc: Client, stream: str, messages: list[Message], expecte
         code = int(refusal.get("err_code", 0))
         if code == _WRONG_LAST_SEQUENCE:
             raise SequenceConflictError(stream, expected)
-        if code in _FULL:
+        if code in FULL:
             raise StorageFullError(stream)
         raise JetStreamApiError(stream, code, str(refusal.get("description", "")))
     return int(answer["seq"])

@@ -2,18 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import nats
+import orjson
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
+from schemas.errors import StorageFullError, UnavailableError
 from streams import feed, rejected
+from streams.api import REQUEST_TIMEOUT_S, JetStreamApiError
+from streams.batch import FULL
 from streams.blobs import Blobs, FileBlobs, NatsBlobs
 from streams.jetstream import JetStreamIngest, JetStreamStore
 from streams.log import Batch
 from streams.rejected import Rejection
 from streams.snapshots import Snapshots
+from streams.subjects import ingest_stream
 from streams.topology import SNAPSHOTS
 
 logger = logging.getLogger(__name__)
@@ -87,9 +93,26 @@ class Connection:
             blobs = NatsBlobs(await self.nc.jetstream().object_store(SNAPSHOTS))
         return Snapshots(blobs, context, shard, self._access.snapshot_days)
 
+    async def observe(self, subject: str, headers: Mapping[str, str], data: bytes) -> int:
+        """Publish input on a `city.raw` subject and return its INGEST sequence; durable then.
+
+        Raises `StorageFullError`, another `JetStreamApiError`, or `UnavailableError` when no answer comes: publishing
+        it again is harmless, readings count once.
+        """
+        try:
+            reply = await self.nc.request(subject, data, timeout=REQUEST_TIMEOUT_S, headers=dict(headers))
+        except (TimeoutError, NatsError, OSError) as error:
+            raise UnavailableError(f"NATS does not take {subject}: {error!r}", retry_after_s=2) from error
+        answer = orjson.loads(reply.data)
+        if refusal := answer.get("error"):
+            if refusal.get("err_code") in FULL:
+                raise StorageFullError(ingest_stream(subject.split(".")[2]))
+            raise JetStreamApiError(subject, int(refusal.get("err_code", 0)), str(refusal.get("description", "")))
+        return int(answer["seq"])
+
     async def reject(self, context: str, rejections: Sequence[Rejection]) -> None:
         """See `actors.shard.Sinks`."""
-        await rejected.publish(self.nc, context, rejections)
+        await rejected.reject(self.nc, context, rejections)
 
     async def feed(self, batch: Batch) -> None:
         """See `actors.shard.Sinks`."""

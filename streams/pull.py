@@ -10,6 +10,7 @@ import contextlib
 import json
 import secrets
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from nats.aio.client import Client
@@ -37,7 +38,7 @@ class PullReader:
         self,
         nc: Client,
         stream: str,
-        subject: str | None,
+        subject: str | Sequence[str] | None,
         wake: asyncio.Event,
         batch: int = 250,
         max_bytes: int = 16 * 1024 * 1024,
@@ -104,9 +105,11 @@ class PullReader:
             "max_waiting": 16,
         }
         subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
-        if self._subject is not None:
+        if isinstance(self._subject, str):
             config["filter_subject"] = self._subject
             subject += f".{self._subject}"
+        elif self._subject is not None:
+            config["filter_subjects"] = list(self._subject)
         reply = await request(self._nc, subject, {"stream_name": self._stream, "config": config})
         # Messages that were read but not taken stay queued: the new consumer starts behind them.
         self.pending = int(reply["num_pending"])

@@ -1,0 +1,212 @@
+"""The city behind the routes on a running node: shard actors for writes, mapped tables for reads, NATS for streams."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import aiohttp
+import orjson
+import ray
+from nats.aio.msg import Msg
+
+from actors.context import Published
+from actors.directory import find, placement
+from actors.host import CONTEXTS, Request, ShardKey
+from actors.journal import Entry
+from actors.replay import load
+from schemas.base import Command, micros
+from schemas.errors import BomnaeError, GoneError, InvalidError, LogGapError, UnavailableError
+from schemas.registry import read_event
+from schemas.settings import Settings
+from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
+from serve.views import Views
+from streams import live, rejected
+from streams.connection import Access, Connection
+from streams.pull import stream_position
+from streams.rejected import Rejected
+from streams.subjects import ingest_stream, log_subject, partition
+
+_WRITE_S = 10.0
+
+
+class City:
+    """A `serve.backend.Backend` over Ray and NATS. `start` before the first request, `stop` after the last."""
+
+    def __init__(self, settings: Settings, access: Access) -> None:
+        self._settings, self._access = settings, access
+        self._hosts = placement({name: settings.shards(name) for name in CONTEXTS}, settings.shard_hosts)
+        self._host_of = {key: name for name, keys in self._hosts.items() for key in keys}
+        self._views = Views(self._hosts, settings.ray_namespace)
+        self._connection: Connection | None = None
+        self._past: dict[tuple[ShardKey, int], Published] = {}
+
+    async def start(self) -> None:
+        """Connect and begin to follow the shards."""
+        self._connection = await Connection.open(self._access, "api")
+        self._views.start()
+
+    async def stop(self) -> None:
+        """Stop following and disconnect."""
+        await self._views.stop()
+        if self._connection is not None:
+            await self._connection.close()
+
+    @property
+    def _log(self) -> Connection:
+        if self._connection is None or not self._connection.nc.is_connected:
+            raise UnavailableError("NATS is away: try again in a moment", retry_after_s=2)
+        return self._connection
+
+    def now(self) -> datetime:
+        """See `Backend`."""
+        return datetime.now(UTC)
+
+    def shards(self, context: str) -> int:
+        """See `Backend`."""
+        return self._settings.shards(context)
+
+    def view(self, context: str) -> View:
+        """See `Backend`."""
+        return self._views.view(context)
+
+    async def wait_for(self, position: Position, timeout_s: float) -> None:
+        """See `Backend`."""
+        await self._views.wait_for(position, timeout_s)
+
+    def ready(self) -> dict[str, str]:
+        """See `Backend`."""
+        missing = self._views.missing()
+        if self._connection is None or not self._connection.nc.is_connected:
+            missing["nats"] = "not connected"
+        return missing
+
+    async def submit(self, commands: Sequence[Command], key: str | None, request_digest: str | None) -> Answer:
+        """See `Backend`.
+
+        A key is first claimed in one shard that depends on the key alone, so that another request under the same key
+        is refused wherever its entities live.
+        """
+        at, digest = micros(self.now()), request_digest or ""
+        if key is not None:
+            home = ("facility", partition(key, self.shards("facility")))
+            await self._ask([Request(home, None, f"{key}#", digest, at)])
+        requests = [
+            Request(self._shard(command), command, f"{key}#{index}" if key is not None else "", digest, at)
+            for index, command in enumerate(commands)
+        ]
+        entries = await self._ask(requests)
+        last: dict[ShardKey, int] = {}
+        for one, entry in zip(requests, entries, strict=True):
+            last[one.shard] = max(last.get(one.shard, 0), entry.sequence)
+        events = [event for entry in entries for event in orjson.loads(entry.events)]
+        pieces = tuple(Piece(context, number, sequence) for (context, number), sequence in last.items())
+        return Answer(pieces, events, any(entry.repeated for entry in entries))
+
+    def _shard(self, command: Command) -> ShardKey:
+        return command.context, partition(command.entity, self.shards(command.context))
+
+    async def _ask(self, requests: Sequence[Request]) -> list[Entry]:
+        """One call per host for all its requests. Raises the first error, or `UnavailableError` after `_WRITE_S`."""
+        by_host: dict[str, list[int]] = {}
+        for index, one in enumerate(requests):
+            by_host.setdefault(self._host_of[one.shard], []).append(index)
+        answers: dict[int, Entry | BomnaeError] = {}
+
+        async def ask(name: str, indexes: list[int]) -> None:
+            found = await find(name, self._settings.ray_namespace).submit.remote([requests[i] for i in indexes])
+            answers.update(zip(indexes, found, strict=True))
+
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                await asyncio.gather(*(ask(name, indexes) for name, indexes in by_host.items()))
+        except (TimeoutError, ray.exceptions.RayError) as error:
+            why = "the shard's owner did not answer: whether the write landed is unknown, repeat it with the same key"
+            raise UnavailableError(why, retry_after_s=2) from error
+        entries: list[Entry] = []
+        for index in range(len(requests)):
+            answer = answers[index]
+            if isinstance(answer, BomnaeError):
+                raise answer
+            entries.append(answer)
+        return entries
+
+    async def ingest(self, subject: str, headers: Mapping[str, str], data: bytes) -> tuple[str, int]:
+        """See `Backend`."""
+        return ingest_stream(subject.split(".")[2]), await self._log.observe(subject, headers, data)
+
+    async def history(self, context: str, entity: str, after: int, limit: int) -> list[HistoryItem]:
+        """See `Backend`."""
+        shard = partition(entity, self.shards(context))
+        found: list[HistoryItem] = []
+        records = self._log.store(context, shard).read(after, log_subject(context, shard, entity, "*"))
+        async with aclosing(records):  # type: ignore[type-var]
+            async for record in records:
+                data = read_event(record.type, record.data)
+                found.append(
+                    HistoryItem(record.sequence, record.id, data.type, record.time, data.model_dump(mode="json"))
+                )
+                if len(found) == limit:
+                    break
+        return found
+
+    async def view_at(self, context: str, as_of: datetime, entity: str | None) -> View:
+        """See `Backend`. Replays in a thread of its own, so that live requests go on."""
+        count = self.shards(context)
+        numbers = range(count) if entity is None else [partition(entity, count)]
+        try:
+            past = await asyncio.gather(*(asyncio.to_thread(self._replay, (context, n), as_of) for n in numbers))
+        except LogGapError as error:
+            raise GoneError(f"the state at {as_of.isoformat()} lies before what is kept") from error
+        return View.of(context, past)
+
+    def _replay(self, key: ShardKey, as_of: datetime) -> Published:
+        return asyncio.run(self._at(key, as_of))
+
+    async def _at(self, key: ShardKey, as_of: datetime) -> Published:
+        context, number = CONTEXTS[key[0]](), key[1]
+        connection = await Connection.open(self._access, "as-of")
+        try:
+            store, ingest = connection.store(*key), connection.ingest(*key)
+            state = await load(context, store, ingest, await connection.snapshots(*key), micros(as_of))
+        finally:
+            await connection.close()
+        tables = context.tables(state.domain)
+        return Published(*key, state.sequence, state.stored_at, tables, state.position.sequence)
+
+    async def feed(self, subjects: Sequence[str], last_id: str | None) -> AsyncGenerator[FeedItem, None]:
+        """See `Backend`."""
+        if last_id is not None and not last_id.isdigit():
+            raise InvalidError("Last-Event-ID is not an id of this feed")
+        listening = await live.listen(self._log.nc, subjects, int(last_id) if last_id is not None else None)
+        return _items(listening)
+
+    async def rejected(self, entity: str | None, reason: str, after: int, limit: int) -> list[Rejected]:
+        """See `Backend`."""
+        return await rejected.listing(self._log.nc, after, limit, entity or "*", reason)
+
+    async def resubmit(self, sequence: int) -> bool:
+        """See `Backend`."""
+        return await rejected.resubmit(self._log.nc, sequence)
+
+    async def metrics(self) -> bytes:
+        """See `Backend`. Ray's agent on this node gathers the metrics of all its processes."""
+        here = ray.get_runtime_context().get_node_id()
+        (node,) = [
+            node
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["NodeID"] == here
+        ]
+        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        try:
+            timeout = aiohttp.ClientTimeout(total=5)
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+                return await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError("the node's metrics agent does not answer") from error
+
+
+async def _items(messages: AsyncGenerator[Msg, None]) -> AsyncGenerator[FeedItem, None]:
+    async with aclosing(messages):
+        async for msg in messages:
+            yield FeedItem(str(stream_position(msg)[0]), msg.subject, dict(msg.headers or {}), msg.data)

@@ -1,0 +1,41 @@
+"""The feed as it happens, for one listener: from now on, or again from a message that it has seen."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from schemas.errors import GoneError
+from streams.api import request
+from streams.pull import PullReader
+from streams.subjects import FEED
+
+_BATCH = 100
+
+
+async def listen(nc: Client, subjects: Sequence[str], last: int | None) -> AsyncGenerator[Msg, None]:
+    """Open a reader of FEED on subjects; behind the stream sequence `last`, or from now on.
+
+    Memory is bounded: the server keeps what a slow listener has not asked for. Raises `GoneError` where what follows
+    `last` is no longer kept, `UnavailableError` without a server. The caller closes the generator.
+    """
+    state = (await request(nc, f"$JS.API.STREAM.INFO.{FEED}"))["state"]
+    if last is not None and last + 1 < state["first_seq"]:
+        raise GoneError(f"the feed is kept from {state['first_seq']} on: read the state again, then listen from now")
+    wake = asyncio.Event()
+    reader = PullReader(nc, FEED, subjects, wake, _BATCH)
+    await reader.open(state["last_seq"] if last is None else min(last, state["last_seq"]))
+    return _messages(reader, wake)
+
+
+async def _messages(reader: PullReader, wake: asyncio.Event) -> AsyncGenerator[Msg, None]:
+    try:
+        while True:
+            wake.clear()
+            for msg in reader.take(_BATCH):
+                yield msg
+            if not reader.messages:
+                await wake.wait()
+    finally:
+        await reader.close()
