@@ -59,7 +59,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/works"): _ROAD,
     ("PATCH", "/v1/works/{work}"): _ROAD,
     ("GET", "/v1/snow"): PUBLIC,
-    ("GET", "/v1/snow/events"): PUBLIC,
+    ("GET", "/v1/snow-events"): PUBLIC,
     ("POST", "/v1/snow"): _ROAD,
     ("PATCH", "/v1/snow/{snow}"): _ROAD,
     ("GET", "/v1/rejected"): _OPERATOR,

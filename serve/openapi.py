@@ -240,7 +240,7 @@ def resubmitted() -> Responses:
 
 def event_stream() -> Responses:
     """Server-sent events."""
-    text = {"schema": {"type": "string"}, "example": "id: 17\nevent: city.facility.alarm-raised.v1\ndata: {}\n\n"}
+    text = {"example": "id: 17\nevent: city.facility.alarm-raised.v1\ndata: {}\n\n"}
     return {200: {"description": "A stream without end.", "content": {"text/event-stream": text}}}
 
 

@@ -9,8 +9,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from schemas import errors
+from serve.auth import ALLOWED
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -99,7 +101,16 @@ async def _http(request: Request, error: Exception) -> Response:
         404: f"nothing is served at {request.url.path}: see /docs",
         405: f"{request.method} is not for {request.url.path}: see the Allow header",
     }.get(error.status_code, error.detail)
-    return response(error.status_code, name, detail, instance=request.url.path, headers=error.headers)
+    headers = {"allow": _allowed(request.url.path)} if error.status_code == 405 else error.headers
+    return response(error.status_code, name, detail, instance=request.url.path, headers=headers)
+
+
+_PATHS = [(method, compile_path(path)[0]) for method, path in ALLOWED]
+
+
+def _allowed(path: str) -> str:
+    # The router names the methods of the first route with this path only.
+    return ", ".join(sorted({method for method, pattern in _PATHS if pattern.match(path)}))
 
 
 async def _unexpected(request: Request, _error: Exception) -> Response:

@@ -19,12 +19,17 @@ WAIT_S = 2.0
 """Longest wait for `min_position`, from the API's contract."""
 
 
-def restore_plus(value: object) -> object:
-    """A time from a query with its zone's `+` back: unescaped it arrives as a space (`T00:00:00 09:00`)."""
-    return re.sub(r" (\d\d:?\d\d)$", r"+\1", value) if isinstance(value, str) else value
+def _rfc3339(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not re.match(r"\d{4}-\d\d-\d\dT", value):
+        raise ValueError("a time reads like 2026-01-15T12:00:00+09:00")
+    # An unescaped `+` of the zone arrives as a space.
+    return re.sub(r" (\d\d:?\d\d)$", r"+\1", value)
 
 
-QueryTime = Annotated[UtcTime, BeforeValidator(restore_plus)]
+QueryTime = Annotated[UtcTime, BeforeValidator(_rfc3339)]
+"""A time in a query: RFC 3339 with its zone; pydantic alone would take `0.5` for a time, too."""
 MinPosition = Annotated[
     str | None,
     Query(max_length=4000, description="Wait (at most 2 s, then 503) until the state holds this write's position."),

@@ -56,7 +56,7 @@ async def list_snow(request: Request, query: Annotated[SnowQuery, Query()]) -> R
     return await _SEGMENTS.answer(request, await view_of(request, "road", query, query.road), query)
 
 
-@routes.get("/v1/snow/events", responses=openapi.page("SnowEvent"), summary="Snow events on the roads")
+@routes.get("/v1/snow-events", responses=openapi.page("SnowEvent"), summary="Snow events on the roads")
 async def list_events(request: Request, query: Annotated[SnowEventQuery, Query()]) -> Response:
     """One item per event and road that it reached, with depth, begin and end."""
     return await _EVENTS.answer(request, await view_of(request, "road", query, query.road), query)
@@ -84,7 +84,7 @@ async def begin(request: Request, body: Snow, once: OnceFor) -> Response:
         BeginSnow(**stamped, road=road, snow=body.snow, depth_cm=body.depth_cm, synthetic=body.synthetic)
         for road in roads
     ]
-    return await submit(request, commands, once, 201, f"/v1/snow/events?snow={body.snow}")
+    return await submit(request, commands, once, 201, f"/v1/snow-events?snow={body.snow}")
 
 
 @routes.patch("/v1/snow/{snow}", responses=openapi.written(), summary="Measure or end a snow event")

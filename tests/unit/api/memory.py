@@ -47,7 +47,9 @@ class MemoryBackend:
         self.stuck = False
         self._views: dict[str, tuple[Any, View]] = {}
         self.owned = {
-            (context, number): self._own(context, number) for context, count in COUNTS.items() for number in range(count)
+            (context, number): self._own(context, number)
+            for context, count in COUNTS.items()
+            for number in range(count)
         }
 
     def _own(self, context: str, number: int) -> Owned:
@@ -81,8 +83,16 @@ class MemoryBackend:
         for one in rejections:
             self.refused.append(
                 Rejected(
-                    len(self.refused) + 1, self._micros(), context, one.entity, one.reason, one.content_type,
-                    one.sequence, one.data, truncated=False, resubmitted=False,
+                    len(self.refused) + 1,
+                    self._micros(),
+                    context,
+                    one.entity,
+                    one.reason,
+                    one.content_type,
+                    one.sequence,
+                    one.data,
+                    truncated=False,
+                    resubmitted=False,
                 )
             )
 

@@ -119,7 +119,9 @@ async def test_more_at_once_than_there_are_places_and_queue_get_503(tight, backe
         refused = await client.get(path)
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
-        assert (await client.put("/v1/facilities/x", json={}, headers=SAFETY)).status_code == 422, "writes have their own"
+        assert (await client.put("/v1/facilities/x", json={}, headers=SAFETY)).status_code == 422, (
+            "writes have their own"
+        )
         go.set()
         assert [one.status_code for one in await asyncio.gather(*inside)] == [200, 200]
 

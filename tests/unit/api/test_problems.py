@@ -49,6 +49,11 @@ async def test_an_impossible_request_gets_a_problem(city, method, path, status):
     assert body["detail"]
 
 
+async def test_a_wrong_method_is_told_all_the_right_ones(client):
+    answer = await client.post("/v1/facilities/bridge-1")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+
+
 async def test_a_body_that_is_no_json_or_of_another_type_is_told_apart(city):
     put = {"url": "/v1/facilities/bridge-1", "headers": SAFETY}
     assert (await city.put(**put, content=b"{oops")).status_code == 422

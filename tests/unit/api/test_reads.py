@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from schemas import tables
-from serve import paging
+from serve import paging, render
 from tests.unit.api.conftest import ROAD, SAFETY, bearer, reading
 
 ARROW = {"accept": "application/vnd.apache.arrow.stream"}
@@ -94,7 +94,7 @@ async def test_gzip_is_sent_where_it_is_accepted_and_worth_it(city):
         ("/v1/roads", tables.SEGMENTS),
         ("/v1/works", tables.WORKS),
         ("/v1/snow", tables.SEGMENTS),
-        ("/v1/snow/events", tables.SNOW),
+        ("/v1/snow-events", tables.SNOW),
         ("/v1/alarms", tables.ALARMS),
     ],
 )
@@ -219,8 +219,6 @@ async def test_browsers_from_anywhere_may_read_and_see_the_position(city):
 
 
 async def test_what_a_read_says_is_rendered_once_per_state(city, make_app, monkeypatch):
-    from serve import render
-
     calls = []
     whole = render.json_rows
     monkeypatch.setattr(render, "json_rows", lambda frame: calls.append(1) or whole(frame))

@@ -148,10 +148,10 @@ async def test_snow_reaches_all_roads_or_those_named_and_a_repeat_changes_nothin
     assert (await city.post("/v1/snow", json=everywhere, headers=ROAD)).json()["events"] == []
     deeper = {"action": "measure", "depth_cm": 6.5}
     assert (await city.patch("/v1/snow/snow-1", json=deeper, headers=ROAD)).status_code == 200
-    events = (await city.get("/v1/snow/events?snow=snow-1")).json()["items"]
+    events = (await city.get("/v1/snow-events?snow=snow-1")).json()["items"]
     assert [(event["road"], event["depth_cm"]) for event in events] == [("alley", 6.5), ("jungang", 6.5)]
     assert (await city.patch("/v1/snow/snow-1", json={"action": "end"}, headers=ROAD)).status_code == 200
-    events = (await city.get("/v1/snow/events")).json()["items"]
+    events = (await city.get("/v1/snow-events")).json()["items"]
     assert all(event["ended_at"] is not None for event in events)
     unknown = {"snow": "snow-2", "depth_cm": 1, "roads": ["ghost"]}
     assert (await city.post("/v1/snow", json=unknown, headers=ROAD)).status_code == 404
@@ -165,7 +165,7 @@ async def test_refused_input_is_listed_and_sent_again(city, backend):
     listed = (await city.get("/v1/rejected", headers=OPERATOR)).json()
     assert len(listed["items"]) == 1
     assert listed["items"][0]["entity"] == "bridge-1"
-    assert "future" in listed["items"][0]["reason"]
+    assert "after their arrival" in listed["items"][0]["reason"]
     sequence = listed["items"][0]["sequence"]
     again = await city.post(f"/v1/rejected/{sequence}/resubmit", headers=OPERATOR)
     assert (again.status_code, again.json()) == (202, {"resubmitted": True})
