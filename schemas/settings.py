@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     cors_origins: Words = Field(("*",), description="Origins that browsers may call from, comma separated.")
     max_body_mb: float = Field(8.0, gt=0, le=64, description="Largest request body in MB; larger ones get 413.")
     read_concurrency: int = Field(256, ge=1, description="Reads in progress per replica.")
+    past_concurrency: int = Field(2, ge=1, description="Reads of a past moment (`as_of`) in progress per replica.")
     write_concurrency: int = Field(256, ge=1, description="Writes in progress per replica.")
     live_concurrency: int = Field(512, ge=1, description="Live streams per replica.")
     queue: int = Field(256, ge=0, description="Requests of a class that may wait for a place; more get 503.")

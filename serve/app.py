@@ -38,6 +38,7 @@ class Config:
         """As the settings say."""
         limits = Limits(
             read=settings.read_concurrency,
+            past=settings.past_concurrency,
             write=settings.write_concurrency,
             live=settings.live_concurrency,
             queue=settings.queue,

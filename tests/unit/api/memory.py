@@ -150,7 +150,7 @@ class MemoryBackend:
         last = {(context, number): entry.sequence for context, number, entry in entries}
         events = [event for *_, entry in entries for event in orjson.loads(entry.events)]
         pieces = tuple(Piece(context, number, sequence) for (context, number), sequence in last.items())
-        return Answer(pieces, events, any(entry.at < at for *_, entry in entries))
+        return Answer(pieces, events, any(entry.repeated for *_, entry in entries))
 
     async def ingest(self, subject: str, headers: Mapping[str, str], data: bytes) -> tuple[str, int]:
         _, _, context, entity, kind = subject.split(".")

@@ -126,6 +126,24 @@ async def test_more_at_once_than_there_are_places_and_queue_get_503(tight, backe
         assert [one.status_code for one in await asyncio.gather(*inside)] == [200, 200]
 
 
+async def test_reads_of_the_past_wait_among_themselves_and_hold_up_no_others(tight, backend):
+    go, view_at = asyncio.Event(), backend.view_at
+
+    async def slow(*asked: object) -> object:
+        await go.wait()
+        return await view_at(*asked)
+
+    backend.view_at = slow
+    async with tight(past=1, queue=0) as client:
+        path = "/v1/facilities?as_of=2026-01-15T03:00:00Z"
+        inside = asyncio.create_task(client.get(path))
+        await asyncio.sleep(0.05)
+        assert (await client.get(path)).status_code == 503
+        assert (await client.get("/v1/facilities")).status_code == 200
+        go.set()
+        assert (await inside).status_code == 200
+
+
 async def test_a_body_that_is_too_large_is_413_whether_it_says_its_length_or_not(tight):
     async def parts():
         for _ in range(10):
