@@ -17,7 +17,8 @@ from actors.road.context import RoadContext
 from actors.shard import Asked, Shard
 from schemas.base import Command
 from schemas.errors import BomnaeError, FencedError, UnavailableError
-from streams.connection import Access, Connection
+from schemas.settings import Settings
+from streams.connection import Connection, access_of
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +49,8 @@ class Request:
 class HostConfig:
     """What a host is to do."""
 
-    access: Access
+    settings: Settings
     shards: tuple[ShardKey, ...]
-    publish_every_s: float = 0.1
-    snapshot_every_s: float = 300.0
 
 
 class ShardHost:
@@ -79,7 +78,7 @@ class ShardHost:
 
     async def start(self) -> None:
         """Connect, and begin to own the shards in the background."""
-        self._connection = await Connection.open(self._config.access, self._name)
+        self._connection = await Connection.open(access_of(self._config.settings), self._name)
         for key in self._config.shards:
             self._dirty[key] = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._own(key), name=f"own {key}"))
@@ -157,7 +156,7 @@ class ShardHost:
             self._connection,
             self._clock,
             self._dirty[key].set,
-            int(self._config.snapshot_every_s * 1e6),
+            int(self._config.settings.snapshot_every_s * 1e6),
         )
 
     async def _publish(self, key: ShardKey) -> None:
@@ -172,7 +171,7 @@ class ShardHost:
             async with self._changed:
                 self.published[key] = published
                 self._changed.notify_all()
-            await asyncio.sleep(self._config.publish_every_s)
+            await asyncio.sleep(self._config.settings.publish_every_ms / 1000)
 
 
 async def _settled(asked: Asked) -> Entry | BomnaeError:

@@ -8,21 +8,20 @@ from actors.actor import ShardActor
 from actors.directory import find, placement
 from actors.host import HostConfig
 from schemas.settings import Settings
-from streams.connection import Access
 
 CONTEXTS = ("facility", "road")
 
 
-def host_configs(settings: Settings, access: Access) -> dict[str, HostConfig]:
+def host_configs(settings: Settings) -> dict[str, HostConfig]:
     """What each named host is to do."""
     shards = {context: settings.shards(context) for context in CONTEXTS}
     return {
-        name: HostConfig(access, keys, settings.publish_every_ms / 1000, settings.snapshot_every_s)
+        name: HostConfig(settings, keys)
         for name, keys in placement(shards, settings.shard_hosts).items()
     }
 
 
-def ensure_hosts(settings: Settings, access: Access) -> list[Any]:
+def ensure_hosts(settings: Settings) -> list[Any]:
     """The actors of all hosts, started where they are missing; safe to repeat and from several drivers at once.
 
     Ray restarts a dead one, on another node if need be; the log's fence keeps a copy that still lives from writing.
@@ -41,7 +40,7 @@ def ensure_hosts(settings: Settings, access: Access) -> list[Any]:
             num_cpus=0.1,
             scheduling_strategy="SPREAD",
         ).remote(config, name)
-        for name, config in host_configs(settings, access).items()
+        for name, config in host_configs(settings).items()
     ]
 
 

@@ -22,7 +22,7 @@ from schemas.settings import Settings
 from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
 from serve.views import Views
 from streams import live, rejected
-from streams.connection import Access, Connection
+from streams.connection import Connection, access_of
 from streams.pull import stream_position
 from streams.rejected import Rejected
 from streams.subjects import ingest_stream, log_subject, partition
@@ -33,8 +33,8 @@ _WRITE_S = 10.0
 class City:
     """A `serve.backend.Backend` over Ray and NATS. `start` before the first request, `stop` after the last."""
 
-    def __init__(self, settings: Settings, access: Access) -> None:
-        self._settings, self._access = settings, access
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._hosts = placement({name: settings.shards(name) for name in CONTEXTS}, settings.shard_hosts)
         self._host_of = {key: name for name, keys in self._hosts.items() for key in keys}
         self._views = Views(self._hosts, settings.ray_namespace)
@@ -43,7 +43,7 @@ class City:
 
     async def start(self) -> None:
         """Connect and begin to follow the shards."""
-        self._connection = await Connection.open(self._access, "api")
+        self._connection = await Connection.open(access_of(self._settings), "api")
         self._views.start()
 
     async def stop(self) -> None:
@@ -164,8 +164,8 @@ class City:
         return asyncio.run(self._at(key, as_of))
 
     async def _at(self, key: ShardKey, as_of: datetime) -> Published:
-        context, number = CONTEXTS[key[0]](), key[1]
-        connection = await Connection.open(self._access, "as-of")
+        context = CONTEXTS[key[0]]()
+        connection = await Connection.open(access_of(self._settings), "as-of")
         try:
             store, ingest = connection.store(*key), connection.ingest(*key)
             state = await load(context, store, ingest, await connection.snapshots(*key), micros(as_of))

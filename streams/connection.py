@@ -10,13 +10,15 @@ import orjson
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from schemas.errors import StorageFullError, UnavailableError
-from streams import feed, rejected
+from schemas.errors import SetupError, StorageFullError, UnavailableError
+from schemas.settings import Settings
+from streams import credentials, feed, instance, rejected
 from streams.api import REQUEST_TIMEOUT_S, JetStreamApiError
 from streams.batch import FULL
 from streams.blobs import Blobs, FileBlobs, NatsBlobs
 from streams.jetstream import JetStreamIngest, JetStreamStore
 from streams.log import Batch
+from streams.permissions import inbox
 from streams.rejected import Rejection
 from streams.snapshots import Snapshots
 from streams.subjects import ingest_stream
@@ -39,6 +41,23 @@ class Access:
     snapshot_days: int = 90
 
 
+def access_of(settings: Settings) -> Access:
+    """How a process of this instance reaches NATS: the outside servers that are set, or the embedded one.
+
+    Secrets are read from their files here and now, so that none travels through Ray. Raises `SetupError` where the
+    instance has no server yet.
+    """
+    kept = (settings.snapshot_url, settings.snapshot_days)
+    if settings.nats_urls:
+        secret = settings.nats_password_file.read_text().strip() if settings.nats_password_file else ""
+        return Access(settings.nats_urls, settings.nats_user, secret, inbox(settings.nats_user), *kept)
+    found = instance.load(settings.data)
+    if found is None:
+        raise SetupError(f"{settings.data} holds no instance: start one with `bomnae up`, or set BOMNAE_NATS_URLS")
+    own = credentials.local(settings.data, "host")
+    return Access((f"nats://{settings.host}:{found.ports.nats}",), own.user, own.password, inbox(own.user), *kept)
+
+
 async def connect(access: Access, name: str) -> Client:
     """Connect, and connect again for ever. Raises `OSError` or a NATS error when the first attempt fails."""
 
@@ -49,7 +68,7 @@ async def connect(access: Access, name: str) -> Client:
         servers=list(access.urls),
         user=access.user,
         password=access.password,
-        inbox_prefix=access.inbox.encode(),
+        inbox_prefix=access.inbox,
         name=name,
         error_cb=report,
         allow_reconnect=True,

@@ -1,0 +1,48 @@
+"""How Serve's HAProxy ingress is set up for one instance among several on a machine.
+
+Ray reads these variables when `ray.serve` is first imported, in every process of the cluster.
+"""
+
+import socket
+import tempfile
+from pathlib import Path
+
+from schemas.settings import Settings
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that must be set before Ray starts.
+
+    Ports of 0 are chosen free; the sockets lie in a new folder below the system's temporary one, because a socket's path
+    may have 107 characters at most.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="bomnae-"))
+    metrics, stats, first = _free(3)
+    first = settings.replica_port_first or first
+    return {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # HAProxy would count our honest 503 (a position not yet readable) as a fault and take the replica out.
+        "RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED": "0",
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(settings.haproxy_metrics_port or metrics),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(settings.haproxy_stats_port or stats),
+        "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(min(first + settings.replica_ports, 65_535)),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+    }
+
+
+def _free(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
