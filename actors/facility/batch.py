@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.facility.columns import B1, F8, I8, MICRO, Columns
-from actors.facility.parse import FOREIGN, UNKNOWN, Rows, UnreadableError, read
+from actors.facility.parse import read
+from actors.facility.rows import FOREIGN, UNKNOWN, Rows, UnreadableError
 from streams.ingest import Observed
 from streams.rejected import Rejection
 

@@ -112,6 +112,16 @@ def test_a_message_with_too_many_rows_is_refused_whole(city: City) -> None:
     assert city.reasons() == ["oversized", "oversized"]
 
 
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_a_compressed_stream_is_refused_before_it_is_unpacked(city: City, codec: str) -> None:
+    table = pa.ipc.open_stream(arrow([GOOD_ROW])).read_all()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=codec)) as writer:
+        writer.write(table)
+    city.send(city.message(sink.getvalue().to_pybytes()))
+    assert city.reasons() == ["compressed"]
+
+
 def test_another_kind_of_input_is_refused(city: City) -> None:
     city.send(city.message(arrow([GOOD_ROW]), kind="clearing"))
     assert city.reasons() == ["kind"]
