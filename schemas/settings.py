@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     queue_s: float = Field(1.0, ge=0, le=30, description="Longest wait for a place in seconds, then 503.")
     client_rate: float = Field(2_000.0, gt=0, description="Requests per second that one client may make, then 429.")
     client_burst: int = Field(4_000, ge=1, description="Requests that one client may make at once.")
+    trusted_proxies: int = Field(
+        0,
+        ge=0,
+        le=8,
+        description="Proxies in front that append to X-Forwarded-For; 0: the header counts for nothing, and behind the "
+        "built-in ingress clients without a token share one allowance.",
+    )
     live_per_client: int = Field(8, ge=1, description="Live streams of one anonymous client or citizen.")
     live_per_staff: int = Field(32, ge=1, description="Live streams of one client with a staff role.")
 

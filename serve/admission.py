@@ -18,6 +18,11 @@ from serve import problems
 
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked by those who must be answered exactly when there is overload."""
+SHARED, SHARED_TIMES = "shared", 5
+"""Whose bucket a client without an address of its own draws from, and how many times a client's it holds.
+
+Serve's ingress tells no addresses, so behind it alone everybody without a token is one client.
+"""
 _CLIENTS = 10_000
 """Buckets kept; the one unused for longest is forgotten, and would be full again anyway."""
 
@@ -85,11 +90,12 @@ class Buckets:
 
     def take(self, client: str, now: float) -> None:
         """Count one request. Raises `TooManyRequestsError` from an empty bucket."""
-        left, since = self._clients.get(client, (self._burst, now))
-        left = min(self._burst, left + (now - since) * self._rate)
+        times = SHARED_TIMES if client == SHARED else 1
+        rate, burst = self._rate * times, self._burst * times
+        left, since = self._clients.get(client, (burst, now))
+        left = min(burst, left + (now - since) * rate)
         if left < 1:
-            wait = int((1 - left) / self._rate) + 1
-            raise TooManyRequestsError(f"more than {self._rate:g} requests per second from this client", wait)
+            raise TooManyRequestsError(f"more than {rate:g} requests per second", int((1 - left) / rate) + 1)
         self._clients[client] = (left - 1, now)
         self._clients.move_to_end(client)
         while len(self._clients) > _CLIENTS:

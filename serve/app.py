@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from schemas.settings import Settings
 from serve import openapi, problems
-from serve.admission import Admission, Limits, header
+from serve.admission import SHARED, Admission, Limits, header
 from serve.auth import Oidc, Verifier
 from serve.backend import Backend
 from serve.render import Renderer
@@ -32,6 +32,7 @@ class Config:
     live_per_client: int = 8
     live_per_staff: int = 32
     asyncapi: dict[str, Any] = field(default_factory=dict)
+    trusted_proxies: int = 0
 
     @classmethod
     def of(cls, settings: Settings, asyncapi: dict[str, Any]) -> "Config":
@@ -47,7 +48,8 @@ class Config:
             client_burst=settings.client_burst,
             max_body=int(settings.max_body_mb * 1_000_000),
         )
-        return cls(limits, settings.cors_origins, settings.live_per_client, settings.live_per_staff, asyncapi)
+        streams = settings.live_per_client, settings.live_per_staff
+        return cls(limits, settings.cors_origins, *streams, asyncapi, settings.trusted_proxies)
 
 
 def verifier_of(settings: Settings) -> Verifier:
@@ -74,8 +76,8 @@ def create_app(backend: Backend, verifier: Verifier, config: Config | None = Non
     app.state.backend = backend
     app.state.verifier = verifier
     app.state.renderer = Renderer()
-    app.state.streams = live.Streams(config.live_per_client, config.live_per_staff)
-    app.state.client = _client_of(backend, verifier)
+    app.state.streams = live.Streams(config.live_per_client, config.live_per_staff, config.limits.live // 2)
+    app.state.client = _client_of(backend, verifier, config.trusted_proxies)
     app.state.asyncapi = config.asyncapi
     for module in (facilities, sensors, alarms, readings, roads, works, snow, live, rejected, meta):
         app.include_router(module.routes)
@@ -92,16 +94,18 @@ def create_app(backend: Backend, verifier: Verifier, config: Config | None = Non
     return app
 
 
-def _client_of(backend: Backend, verifier: Verifier) -> Callable[[Scope], str]:
+def _client_of(backend: Backend, verifier: Verifier, proxies: int) -> Callable[[Scope], str]:
     def client(scope: Scope) -> str:
         """Whose bucket a request counts against: the principal of a token seen before, else the address."""
         # An unverified token must not open a bucket of its own, or a flood would bring a new one with each request.
         token = header(scope, b"authorization").partition(" ")[2].strip()
         if token and (known := verifier.known(token, backend.now().timestamp())) is not None:
             return f"principal {known.subject}"
-        host = (scope.get("client") or ("unknown", 0))[0]
-        # The ingress runs on the node, so only a neighbour on the loopback may say whom it speaks for.
-        forwarded = header(scope, b"x-forwarded-for") if host in ("127.0.0.1", "::1") else ""
-        return forwarded.rpartition(",")[2].strip() or host
+        if proxies:
+            # Each of our proxies appends whom it heard; what stands before that, anybody may have written.
+            heard = [one.strip() for one in header(scope, b"x-forwarded-for").split(",")]
+            return heard[-proxies] if len(heard) >= proxies and heard[-proxies] else SHARED
+        host = (scope.get("client") or ("", 0))[0]
+        return SHARED if host in ("", "127.0.0.1", "::1") else str(host)
 
     return client

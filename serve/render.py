@@ -116,8 +116,9 @@ class Renderer:
         etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         position = positions.encode(tuple(Piece(view.context, shard, at) for shard, at in view.positions.items()))
         rendered = Rendered(body, media_type, etag, position)
+        before = self._kept.get(key)
         self._kept[key] = rendered
-        self._bytes += len(body)
+        self._bytes += len(body) - (len(before.body) if before is not None else 0)
         while self._bytes > self._max and len(self._kept) > 1:
             self._bytes -= len(self._kept.popitem(last=False)[1].body)
         return rendered

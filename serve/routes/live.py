@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from schemas.base import EntityId
 from schemas.errors import BomnaeError, TooManyRequestsError
 from serve import openapi
+from serve.admission import SHARED
 from serve.backend import Backend, FeedItem
 from serve.routing import router
 from streams.subjects import feed_subject
@@ -32,15 +33,15 @@ LastEventId = Annotated[
 
 
 class Streams:
-    """Live streams per client, bounded by role."""
+    """Live streams per client, bounded by role; `shared` bounds those of all clients without an address together."""
 
-    def __init__(self, per_client: int, per_staff: int) -> None:
+    def __init__(self, per_client: int, per_staff: int, shared: int) -> None:
         self._open: Counter[str] = Counter()
-        self._per_client, self._per_staff = per_client, per_staff
+        self._per_client, self._per_staff, self._shared = per_client, per_staff, shared
 
     def enter(self, client: str, staff: bool) -> None:
         """Count one stream. Raises `TooManyRequestsError` above the client's limit."""
-        most = self._per_staff if staff else self._per_client
+        most = self._shared if client == SHARED else self._per_staff if staff else self._per_client
         if self._open[client] >= most:
             raise TooManyRequestsError(f"at most {most} live streams per client: close one", 10)
         self._open[client] += 1

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from schemas.errors import TooManyRequestsError, UnavailableError
-from serve.admission import Buckets, Gate, Limits
+from serve.admission import SHARED, SHARED_TIMES, Buckets, Gate, Limits
 from serve.app import Config
 from tests.unit.api.conftest import SAFETY, bearer
 
@@ -74,7 +74,7 @@ def test_a_bucket_refills_with_time_and_says_when():
 def tight(make_app):
     def make(**limits: object) -> httpx.AsyncClient:
         app = make_app(Config(limits=Limits(**limits)))
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city")
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=("10.0.0.7", 1)), base_url="http://city")
 
     return make
 
@@ -103,6 +103,32 @@ async def test_a_principal_has_a_bucket_beside_its_address(tight):
         assert (await client.get("/v1/facilities", headers=bearer("staff"))).status_code == 200
         assert (await client.get("/v1/facilities")).status_code == 429
         assert (await client.get("/v1/facilities", headers=bearer("staff"))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "client"),
+    [
+        (0, "9.9.9.9", "10.0.0.7"),
+        (1, "9.9.9.9", "9.9.9.9"),
+        (1, "forged, 9.9.9.9", "9.9.9.9"),
+        (2, "forged, 9.9.9.9, 10.1.1.1", "9.9.9.9"),
+        (2, "9.9.9.9", SHARED),
+        (1, "", SHARED),
+    ],
+)
+def test_only_what_our_own_proxies_append_names_a_client(make_app, proxies, forwarded, client):
+    app = make_app(Config(trusted_proxies=proxies))
+    scope = {"headers": [(b"x-forwarded-for", forwarded.encode())], "client": ("10.0.0.7", 1)}
+    assert app.state.client(scope) == client
+
+
+def test_clients_behind_the_ingress_share_a_larger_allowance(make_app):
+    assert make_app().state.client({"headers": [], "client": ("127.0.0.1", 1)}) == SHARED
+    buckets = Buckets(rate=1, burst=2)
+    for _ in range(2 * SHARED_TIMES):
+        buckets.take(SHARED, 0.0)
+    with pytest.raises(TooManyRequestsError):
+        buckets.take(SHARED, 0.0)
 
 
 async def test_more_at_once_than_there_are_places_and_queue_get_503(tight, backend):

@@ -62,7 +62,8 @@ async def test_streams_per_client_are_bounded_and_given_back(make_app, backend):
         return items()
 
     backend.feed = endless
-    transport = httpx.ASGITransport(make_app(Config(live_per_client=2, live_per_staff=3)))
+    app = make_app(Config(live_per_client=2, live_per_staff=3))
+    transport = httpx.ASGITransport(app, client=("10.0.0.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://city") as client:
         open_streams = [asyncio.create_task(client.get("/v1/live")) for _ in range(2)]
         await asyncio.sleep(0.05)
@@ -100,7 +101,7 @@ async def test_a_reader_who_falls_too_far_behind_is_told(monkeypatch):
 
 @pytest.mark.parametrize("staff", [True, False])
 def test_what_a_client_closes_it_may_open_again(staff):
-    streams = live.Streams(1, 1)
+    streams = live.Streams(1, 1, 1)
     for _ in range(3):
         streams.enter("kim", staff)
         streams.leave("kim")

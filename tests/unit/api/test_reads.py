@@ -1,5 +1,6 @@
 """Reads: one view for all tables, rendered once, paged by keys, of now or of a past moment."""
 
+import asyncio
 import gzip
 
 import pyarrow as pa
@@ -84,6 +85,27 @@ async def test_gzip_is_sent_where_it_is_accepted_and_worth_it(city):
     assert "content-encoding" not in small.headers
     refused = await city.get("/v1/sensors/latest", headers={"accept-encoding": "gzip;q=0"})
     assert "content-encoding" not in refused.headers
+
+
+async def test_a_large_table_is_rendered_aside_and_reads_the_same(city, monkeypatch):
+    here = await city.get("/v1/sensors/latest")
+    body = {"kind": "tilt", "unit": "mm/m"}
+    await city.put("/v1/facilities/bridge-2/sensors/tilt-9", json=body, headers=SAFETY)
+    monkeypatch.setattr(render, "_LARGE_ROWS", 0)
+    aside = await asyncio.gather(*(city.get("/v1/sensors/latest") for _ in range(3)))
+    assert len({one.content for one in aside}) == 1
+    assert [one["sensor"] for one in aside[0].json()["items"]] == ["tilt-1", "tilt-2", "tilt-3", "tilt-9"]
+    assert aside[0].json()["items"][:3] == here.json()["items"]
+
+
+async def test_rendered_bodies_are_forgotten_when_they_fill_their_room(backend):
+    renderer = render.Renderer(max_bytes=1000)
+    view = backend.view("facility")
+    for number in range(50):
+        renderer._keep(number, b"x" * 300, render.JSON, view)
+        renderer._keep(number, b"x" * 300, render.JSON, view)
+    assert len(renderer._kept) == 3
+    assert renderer._bytes == 900
 
 
 @pytest.mark.parametrize(
