@@ -1,6 +1,7 @@
 """Publishing to a stream, pipelined: all messages in order, each acknowledged, within a deadline."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 
 from schemas.errors import UnavailableError
 
@@ -31,25 +34,31 @@ class Outgoing:
 async def publish(nc: Client, messages: Sequence[Outgoing], deadline_s: float = 10.0) -> None:
     """Return when the stream has acknowledged every message; what is not acknowledged is sent again until then.
 
-    Raises `UnavailableError` after `deadline_s`: some messages may be stored, publish all of them again.
+    Raises `UnavailableError` after `deadline_s`, or at once where the connection is closed for good: some messages may
+    be stored, publish all of them again. Raises `MaxPayloadError` for a message that the server would never take.
     """
     deadline = time.monotonic() + deadline_s
     for start in range(0, len(messages), _IN_FLIGHT):
         left = dict(enumerate(messages[start : start + _IN_FLIGHT]))
-        refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S))
+        refusal = "no answer"
         while left:
-            if time.monotonic() >= deadline:
+            if nc.is_closed:
+                raise UnavailableError("the connection to NATS is closed")
+            # While it reconnects nats-py would buffer every attempt anew, until its buffer is full.
+            if nc.is_connected:
+                refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S)) or refusal
+            if left and time.monotonic() >= deadline:
                 raise UnavailableError(f"{len(left)} messages were not stored in {deadline_s} s ({refusal})")
-            await asyncio.sleep(_PAUSE_S)
-            refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S))
+            if left:
+                await asyncio.sleep(_PAUSE_S)
 
 
-async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str:
-    """Send everything in `left` and take out what is acknowledged; the reason of the last refusal otherwise."""
+async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str | None:
+    """Send everything in `left` and take out what is acknowledged; the reason of a refusal, if any."""
     inbox, sent = nc.new_inbox(), set(left)
     answered: set[int] = set()
     done = asyncio.Event()
-    refusal = "no answer"
+    refusal: str | None = None
 
     async def on_answer(msg: Msg) -> None:
         nonlocal refusal
@@ -69,9 +78,13 @@ async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str:
                 # A copy: nats-py adds to the headers it is given.
                 await nc.publish(message.subject, message.data, f"{inbox}.{number}", dict(message.headers))
             await done.wait()
+    except MaxPayloadError:
+        raise
     except TimeoutError:
         pass
-    finally:
+    except NatsError as error:
+        refusal = str(error)
+    with contextlib.suppress(NatsError):
         await subscription.unsubscribe()
     return refusal
 

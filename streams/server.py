@@ -26,6 +26,7 @@ MAX_PENDING = 32 * 1024 * 1024
 """Bytes that wait for one slow reader before the server closes its connection: bounds memory, holds 4 full messages."""
 
 _START_ATTEMPTS = 3
+_DYING_S = 0.25
 
 _CONFIG = """\
 # Written anew at each start.
@@ -118,6 +119,10 @@ class EmbeddedServer:
         Raises `SetupError`, with what to do, for a taken port, a folder in use, half-written or unwritable, and a
         missing program. A server that a killed owner left behind on this folder is stopped first.
         """
+        if self._process is not None:
+            # One that was just killed may still hold its ports for a moment.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_DYING_S)
         if self.pid is not None:
             return
         program = executable()

@@ -1,0 +1,88 @@
+"""REJECTED on a real server: refused input is kept, listed and sent again."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.errors import ConflictError, NotFoundError
+from streams import rejected
+from streams.rejected import Rejection
+from streams.server import EmbeddedServer
+from streams.topology import MAX_MESSAGE
+from tests.integration.city import City
+
+JSON = "application/json"
+
+
+@pytest.fixture
+def city(nats_server: EmbeddedServer) -> Iterator[City]:
+    return City(nats_server)
+
+
+def refusal(number: int, entity: str = "bridge-1", reason: str = "unknown sensor", data: bytes = b"{}") -> Rejection:
+    return Rejection(f"facility-{number}-x", entity, reason, data, JSON, number)
+
+
+async def test_refused_input_is_kept_once_and_listed_with_its_reason(city: City) -> None:
+    awkward = '값이 없음: 100 % of\r\nrows, "NaN"; see <1>'
+    async with city.connected(city.host) as host:
+        for _ in range(2):
+            await rejected.reject(host, "facility", [refusal(1), refusal(2, "bridge-2", awkward, b"\x00\xff")])
+        first, second = await rejected.listing(host)
+        assert (first.context, first.entity, first.reason, first.ingest_sequence) == (
+            "facility",
+            "bridge-1",
+            "unknown sensor",
+            1,
+        )
+        assert (second.reason, second.data, second.content_type) == (awkward, b"\x00\xff", JSON)
+        assert second.stored_at >= first.stored_at > 0
+
+
+async def test_the_list_is_read_in_pages_and_filtered_by_entity_and_reason(city: City) -> None:
+    async with city.connected(city.host) as host:
+        await rejected.reject(
+            host, "facility", [refusal(n, f"bridge-{n % 2}", "too old" if n % 3 else "NaN") for n in range(12)]
+        )
+        await rejected.reject(host, "road", [refusal(99, "bridge-1")])
+        first = await rejected.listing(host, limit=5)
+        rest = await rejected.listing(host, after=first[-1].sequence)
+        assert [one.ingest_sequence for one in first + rest] == [*range(12), 99]
+        assert [one.ingest_sequence for one in await rejected.listing(host, entity="bridge-0")] == [0, 2, 4, 6, 8, 10]
+        assert [one.ingest_sequence for one in await rejected.listing(host, reason="NaN")] == [0, 3, 6, 9]
+        assert [one.context for one in await rejected.listing(host, entity="bridge-1")][-1] == "road"
+
+
+async def test_resubmitted_input_comes_again_as_it_came_and_only_once(city: City) -> None:
+    headers = {"ce-type": "city.facility.reading.v1", "ce-specversion": "1.0", "Nats-Msg-Id": "mine"}
+    async with city.connected(city.gateway) as gateway, city.connected(city.operator) as operator:
+        subject = "city.raw.facility.bridge-1.gw-north"
+        sequence = (await gateway.jetstream().publish(subject, b"whole", headers=headers)).seq
+        await rejected.reject(operator, "facility", [refusal(sequence, data=b"refused rows")])
+        (kept,) = await rejected.listing(operator)
+        assert not kept.resubmitted
+        assert await rejected.resubmit(operator, kept.sequence)
+        assert not await rejected.resubmit(operator, kept.sequence)
+        (again,) = await rejected.listing(operator)
+        assert again.resubmitted
+        info = await operator.jetstream().stream_info("INGEST_FACILITY")
+        assert info.state.messages == 2
+        stored = await operator.jetstream().get_msg("INGEST_FACILITY", 2)
+        assert stored.data == b"refused rows"
+        assert stored.subject is not None
+        assert stored.subject.endswith(".facility.bridge-1.gw-north")
+        assert stored.headers is not None
+        assert stored.headers["ce-type"] == "city.facility.reading.v1"
+        assert stored.headers["content-type"] == JSON
+
+
+async def test_what_is_not_there_or_not_whole_cannot_be_resubmitted(city: City) -> None:
+    async with city.connected(city.host) as host:
+        with pytest.raises(NotFoundError):
+            await rejected.resubmit(host, 5)
+        await rejected.reject(host, "facility", [refusal(1, data=b"x" * (MAX_MESSAGE + 1))])
+        (kept,) = await rejected.listing(host)
+        assert kept.truncated
+        assert len(kept.data) == MAX_MESSAGE
+        with pytest.raises(ConflictError, match="too large to keep whole"):
+            await rejected.resubmit(host, kept.sequence)
