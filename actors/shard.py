@@ -172,7 +172,9 @@ class Shard(Generic[S]):
             work = await self._gather()
         moved = work.end != self.state.position
         if not (work.events or work.journal or moved):
-            return False
+            # What was asked is already so: the newest commit holds it.
+            self._answer(work, self.state.sequence)
+            return bool(work.answers)
         await self._commit(work)
         return True
 
@@ -291,11 +293,14 @@ class Shard(Generic[S]):
     def _after(self, work: _Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
+        self._answer(work, sequence)
+        self._on_change()
+
+    def _answer(self, work: _Work, sequence: int) -> None:
         for asked, entry in work.answers:
             entry.sequence = sequence
             if not asked.done.done():
                 asked.done.set_result(entry)
-        self._on_change()
 
     def _snapshot_if_due(self) -> None:
         self._rows_behind += self._rows

@@ -1,18 +1,20 @@
-"""One machine, whole: nats-server, Ray, shard actors, Serve, the city pack and the simulated sensors."""
+"""One machine, whole: nats-server, Ray with shards and API, and the simulated sensors, started, watched and stopped.
+
+Each is a process of its own. When one dies it is started again; the log is the truth, so nothing else has to be done.
+"""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 import nats
 import psutil
@@ -28,57 +30,134 @@ from streams.instance import Ports
 from streams.server import EmbeddedServer
 from streams.topology import Topology, ensure_streams
 
-READY_S = 120.0
+_LOOK_S = 0.2
+_START_S = 180.0
+_STOP_S = 40.0
 
 
 def run(settings: Settings, console: Console) -> int:
     """Run until SIGINT or SIGTERM, then drain and stop; the exit code.
 
-    Raises `SetupError`, with what to do, for a taken port or a folder that is in use, half-written or not ours.
-    What is in the data folder goes on at the next start.
+    Raises `SetupError`, with what to do, for a taken port, a folder that is in use, half-written or not ours, and a city
+    that does not come up; `PackError` for a pack that breaks a rule. What is in the data folder goes on at the next
+    start.
     """
     settings = settings.model_copy(update={"data": settings.data.absolute()})
-    stop = _Stop()
-    _check_port(settings.host, settings.http_port, "http")
-    with ExitStack() as stack, console.status("") as status:
-        say = status.update
-        say("NATS")
-        server = _server(settings)
-        stack.enter_context(server)
-        ensure_secret(settings)
-        asyncio.run(_streams(settings, server))
-        say("Ray")
-        stack.enter_context(_ray(settings))
-        say("shards, API")
-        stack.enter_context(_city(settings))
-        say(f"city pack {settings.pack}")
-        loaded = asyncio.run(_load(settings))
-        if settings.simulate:
-            say("simulated sensors")
-            stack.enter_context(_sensors(settings))
-        status.stop()
-        _greet(console, settings, server, loaded)
-        stop.wait()
-        console.print("draining; the data stays in", str(settings.data))
+    load_pack(settings.pack)
+    stop = Stop()
+    with ExitStack() as stack:
+        with console.status("starting NATS") as status:
+            server = _server(settings)
+            stack.enter_context(server)
+            _check_port(settings.host, settings.http_port, "http")
+            ensure_secret(settings)
+            asyncio.run(_streams(settings, server))
+            status.update("starting Ray, the shards and the API (about 20 s)")
+            environment = {**os.environ, **_exported(settings), **ingress.environment(settings)}
+            cluster = stack.enter_context(Child("serve.cluster", environment, settings.data / "cluster.log"))
+            loaded = cluster.ready(stop)
+            children = [cluster]
+            if settings.simulate and not stop.asked:
+                status.update("starting the simulated sensors")
+                sensors = Child("streams.connectors.feeder", environment, settings.data / "sensors.log")
+                children.append(stack.enter_context(sensors))
+        if not stop.asked:
+            _greet(console, settings, server, loaded)
+        while not stop.asked:
+            _tend(console, server, children)
+            time.sleep(_LOOK_S)
+        console.print(f"draining; the data stays in {settings.data}", highlight=False)
     return 0
 
 
-class _Stop:
-    """Turns SIGINT and SIGTERM into a plain return from `wait`."""
+class Stop:
+    """Turns SIGINT and SIGTERM into `asked`; a second one interrupts the draining."""
 
     def __init__(self) -> None:
-        self._asked = False
+        self.asked = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self.asked:
             raise KeyboardInterrupt
-        self._asked = True
+        self.asked = True
 
-    def wait(self) -> None:
-        while not self._asked:
-            time.sleep(0.2)
+
+class Child:
+    """A module of ours in a process of its own, with its errors in a log file.
+
+    Its input is a pipe that we never write to: when we die, however, it sees the end and leaves.
+    """
+
+    def __init__(self, module: str, environment: dict[str, str], log: Path) -> None:
+        self.module, self._environment, self._log = module, environment, log
+        self._process: subprocess.Popen[str] | None = None
+        self._said: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def start(self) -> None:
+        """Start it, once more where it ran before."""
+        self._said = []
+        with self._log.open("ab") as log:
+            # In a session of its own: Ctrl-C in a terminal reaches us alone, and we decide the order.
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", self.module],
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def ready(self, stop: Stop) -> str:
+        """Wait for its `ready` line and return the rest of it. Raises `SetupError` with what it said instead."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and not stop.asked:
+            for line in self._said:
+                word, _, rest = line.partition(" ")
+                if word == "ready":
+                    return rest.strip()
+                if word == "error":
+                    raise SetupError(rest.strip())
+            if not self.alive:
+                raise SetupError(f"{self.module} ended while starting: see {self._log}")
+            time.sleep(_LOOK_S)
+        return ""
+
+    def _listen(self, process: "subprocess.Popen[str]") -> None:
+        if process.stdout is not None:
+            self._said.extend(process.stdout)
+
+
+def _tend(console: Console, server: EmbeddedServer, children: list[Child]) -> None:
+    if server.pid is None:
+        console.print("nats-server ended: starting it again")
+        server.start()
+    for child in children:
+        if not child.alive:
+            console.print(f"{child.module} ended: starting it again")
+            child.start()
 
 
 def _check_port(host: str, port: int, name: str) -> None:
@@ -105,8 +184,7 @@ async def _streams(settings: Settings, server: EmbeddedServer) -> None:
         "rejected": settings.rejected_max_mb,
     }
     shards = {context: settings.shards(context) for context in ("facility", "road")}
-    free = psutil.disk_usage(str(settings.data)).free
-    topology = Topology(shards, settings.replicas, sizes).fitted(free)
+    topology = Topology(shards, settings.replicas, sizes).fitted(psutil.disk_usage(str(settings.data)).free)
     operator = await nats.connect(server.url, **credentials.local(settings.data, "operator").options())
     apps = await nats.connect(server.url, **credentials.local(settings.data, "feed-admin").options())
     try:
@@ -116,111 +194,34 @@ async def _streams(settings: Settings, server: EmbeddedServer) -> None:
         await apps.close()
 
 
-@contextmanager
-def _ray(settings: Settings) -> Iterator[None]:
-    os.environ |= ingress.environment(settings)
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray  # noqa: PLC0415 - after the variables that it reads
-
-    ray.init(
-        address=settings.ray_address or "local",
-        namespace=settings.ray_namespace,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        configure_logging=False,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _city(settings: Settings) -> Iterator[None]:
-    from ray import serve as ray_serve  # noqa: PLC0415 - after the variables that it reads
-
-    from actors import supervisor  # noqa: PLC0415
-    from serve import deployments  # noqa: PLC0415
-
-    supervisor.ensure_hosts(settings)
-    try:
-        ray_serve.start(http_options={"host": settings.host, "port": settings.http_port})
-        ray_serve.run(deployments.app(settings), name="api", route_prefix="/")
-        ray_serve.run(deployments.live(settings), name="live", route_prefix=deployments.LIVE_PREFIX)
-        yield
-    finally:
-        ray_serve.shutdown()
-        supervisor.stop_hosts(settings)
-
-
-async def _load(settings: Settings) -> str:
-    """Bring the pack's difference into the city; how much there was."""
-    from serve.city import City  # noqa: PLC0415
-
-    pack = load_pack(settings.pack)
-    city = City(settings)
-    await city.start()
-    try:
-        commands = pack.commands(datetime.now(UTC), "city-pack")
-        events = 0
-        await _until_ready(city)
-        for start in range(0, len(commands), 100):
-            events += len((await city.submit(commands[start : start + 100], None, None)).events)
-    finally:
-        await city.stop()
-    return f"{len(commands)} facts, {events} of them new"
-
-
-async def _until_ready(city: "City") -> None:  # type: ignore[name-defined]  # noqa: F821
-    try:
-        async with asyncio.timeout(READY_S):
-            while missing := city.ready():
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        raise SetupError(f"the city was not ready after {READY_S:.0f} s: {missing}") from None
-
-
-@contextmanager
-def _sensors(settings: Settings) -> Iterator[None]:
-    command = [sys.executable, "-m", "streams.connectors.feeder"]
-    with (settings.data / "sensors.log").open("wb") as log:
-        child = subprocess.Popen(  # noqa: S603 - our own module
-            command, env={**os.environ, **_exported(settings)}, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        yield
-    finally:
-        child.terminate()
-        child.wait(10)
-
-
 def _exported(settings: Settings) -> dict[str, str]:
-    return {"BOMNAE_DATA": str(settings.data), "BOMNAE_PACK": settings.pack, "BOMNAE_HOST": settings.host}
+    """The settings for a child: what differs from the defaults, as its environment."""
+    changed = settings.model_dump(mode="json", exclude_defaults=True)
+    words = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in changed.items()}
+    return {f"BOMNAE_{name.upper()}": value for name, value in words.items()}
 
 
 def _greet(console: Console, settings: Settings, server: EmbeddedServer, loaded: str) -> None:
     base = f"http://{settings.host}:{settings.http_port}"
-    command = Path(sys.argv[0]).name if Path(sys.argv[0]).name == "bomnae" else "bomnae"
-    console.print(f"[bold]Bomnae 봄내 runs[/bold]: city pack {settings.pack} ({loaded})")
+    console.print(f"[bold]Bomnae 봄내 runs[/bold]: city pack {settings.pack} ({loaded})", highlight=False)
     if settings.simulate:
         console.print("The sensors are simulated: every reading is [bold]synthetic[/bold].")
     console.print(
         f"""
   API       {base}/v1/facilities
   docs      {base}/docs
-  NATS      {server.url}      (WebSocket {server.websocket_url}, MQTT port {server.bound.mqtt})
+  NATS      {server.url}   WebSocket {server.websocket_url}   MQTT {settings.host}:{server.bound.mqtt}
 
   curl -s {base}/v1/facilities/soyang-2-bridge
-  curl -s {base}/v1/sensors/latest
+  curl -s '{base}/v1/sensors/latest?limit=5'
   curl -sN {base}/v1/live
   nats --server {server.url} subscribe 'city.pub.>'
 
-  {command} simulate market-fire          raises an alarm within a minute
-  {command} simulate excavation           closes a road
-  {command} token --role safety           a token for acknowledging alarms
+  bomnae simulate market-fire      an alarm within a minute
+  bomnae simulate excavation       a road closure
+  bomnae token --role safety       a token to acknowledge the alarm with
 
 Ctrl-C drains and stops; the data stays in {settings.data}.""",
         highlight=False,
+        soft_wrap=True,
     )

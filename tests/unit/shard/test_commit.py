@@ -42,6 +42,15 @@ async def test_a_step_without_input_writes_nothing() -> None:
     assert len(world.store.records) == before
 
 
+async def test_a_command_that_changes_nothing_is_answered_with_the_newest_position_and_stores_nothing() -> None:
+    world = World()
+    shard = await world.started()
+    asked = ask(shard, "a", 0)
+    await settle(shard)
+    assert answer(asked).sequence == shard.state.sequence == 1
+    assert len(world.store.records) == 1
+
+
 async def test_an_impossible_command_is_answered_with_its_error_and_stores_nothing() -> None:
     world = World()
     shard = await world.started()

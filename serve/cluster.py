@@ -1,0 +1,124 @@
+"""Ray, the shard actors, Serve and the city pack in one process: what `serve.node` starts, watches and stops.
+
+`python -m serve.cluster` with the settings in the environment. It says `ready …` or `error …` in one line on its output,
+runs until SIGTERM or until its input ends (whoever started it is gone), and exits with 1 when Ray dies under it.
+"""
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+
+import psutil
+import ray
+from ray import serve as ray_serve
+
+from actors import supervisor
+from schemas.errors import BomnaeError, SetupError
+from schemas.packs.load import load_pack
+from schemas.settings import Settings
+from serve import deployments
+from serve.city import City
+
+READY_S = 120.0
+_LOOK_S = 0.5
+_BATCH = 100
+
+
+def main() -> int:
+    """Run; the exit code."""
+    settings = Settings()
+    try:
+        with _ray(settings) as processes, _city(settings):
+            # Ray put its own handler in place, which ends the process at once.
+            signal.signal(signal.SIGTERM, _leave)
+            print(f"ready {asyncio.run(_load(settings))}", flush=True)  # noqa: T201 - the line that the node reads
+            return _watch(processes)
+    except (BomnaeError, ray.exceptions.RayError) as error:
+        print(f"error {' '.join(str(error).split())}", flush=True)  # noqa: T201
+        return 2
+
+
+class _LeavingError(Exception):
+    """SIGTERM came."""
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise _LeavingError
+
+
+def _watch(processes: list[psutil.Process]) -> int:
+    try:
+        while True:
+            if not all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes):
+                # Nothing to drain: the log is the truth, and whoever starts us anew goes on from it.
+                os._exit(1)
+            readable, _, _ = select.select([sys.stdin], [], [], _LOOK_S)
+            if readable and not sys.stdin.read(1):
+                return 0
+    except _LeavingError:
+        return 0
+
+
+@contextmanager
+def _ray(settings: Settings) -> Iterator[list[psutil.Process]]:
+    ray.init(
+        address=settings.ray_address or "local",
+        namespace=settings.ray_namespace,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+    )
+    vital = {"gcs_server", "raylet"}
+    try:
+        yield [one for one in psutil.Process().children(recursive=True) if one.name() in vital]
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _city(settings: Settings) -> Iterator[None]:
+    supervisor.ensure_hosts(settings)
+    try:
+        ray_serve.start(http_options={"host": settings.host, "port": settings.http_port})
+        ray_serve.run(deployments.app(settings), name="api", route_prefix="/")
+        ray_serve.run(deployments.live(settings), name="live", route_prefix=deployments.LIVE_PREFIX)
+        yield
+    finally:
+        ray_serve.shutdown()  # type: ignore[no-untyped-call]
+        supervisor.stop_hosts(settings)
+
+
+async def _load(settings: Settings) -> str:
+    """Bring the pack's difference into the city; how much there was."""
+    pack = load_pack(settings.pack)
+    city = City(settings)
+    await city.start()
+    try:
+        commands = pack.commands(datetime.now(UTC), "city-pack")
+        events = 0
+        await _until_ready(city)
+        for start in range(0, len(commands), _BATCH):
+            events += len((await city.submit(commands[start : start + _BATCH], None, None)).events)
+    finally:
+        await city.stop()
+    return f"{len(commands)} facts, {events} events new"
+
+
+async def _until_ready(city: City) -> None:
+    try:
+        async with asyncio.timeout(READY_S):
+            while city.ready():  # noqa: ASYNC110 - several parts, none of which tells
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise SetupError(f"the city was not ready after {READY_S:.0f} s: {city.ready()}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
