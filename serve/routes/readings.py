@@ -1,6 +1,7 @@
 """Readings over HTTP: the sender's own sensors only, split by partition, stored on INGEST before the answer."""
 
 import asyncio
+import struct
 from collections import defaultdict
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from actors.facility.envelope import is_compressed
 from schemas.api import Reading, Refusal
 from schemas.errors import ForbiddenError, InvalidError
 from schemas.tables import MAX_READINGS, READINGS
@@ -85,6 +87,8 @@ def _parse(content_type: str, body: bytes) -> pa.Table:
 
 def _from_arrow(body: bytes) -> pa.Table:
     try:
+        if is_compressed(body):
+            raise InvalidError("the Arrow stream is compressed: send it uncompressed")
         batches, rows = [], 0
         with pa.ipc.open_stream(body) as reader:
             for batch in reader:
@@ -106,7 +110,7 @@ def _from_arrow(body: bytes) -> pa.Table:
             raise InvalidError(f"column {holes[0]!r} has nulls: leave such readings out")
         plain = pa.schema([pa.field("sensor", pa.string()), *fields[1:]])
         return table.cast(plain).cast(pa.schema(fields))
-    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError, struct.error) as error:
         raise InvalidError(f"not an Arrow IPC stream of readings: {error}") from None
 
 

@@ -12,9 +12,9 @@ GATEWAY = bearer("gateway", gateway="gate-1")
 ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
 
 
-def stream(table: pa.Table) -> bytes:
+def stream(table: pa.Table, compression: str | None = None) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
 
@@ -92,6 +92,7 @@ async def test_an_arrow_stream_with_plain_text_other_time_units_and_no_boot_is_u
         b"not arrow",
         stream(batch("tilt-1"))[:-40],
         stream(batch()),
+        stream(batch("tilt-1"), "zstd"),
         stream(batch("tilt-1").append_column("extra", pa.array([1]))),
         stream(batch("tilt-1").drop_columns("value")),
         stream(pa.table({"sensor": ["tilt-1"], "time": [START], "value": [None], "sequence": [1]})),
