@@ -13,8 +13,6 @@ from actors.facility.rows import FOREIGN, UNKNOWN, Rows, UnreadableError
 from streams.ingest import Observed
 from streams.rejected import Rejection
 
-ROWS = 65_536
-"""Rows gathered before folding: enough to be fast, few enough that a flood of alarms repeats little work."""
 FUTURE = 300 * MICRO
 """How far a reading's time may lie after its arrival: room for clocks set by hand (no public figure found)."""
 NAME = "facility"
@@ -65,8 +63,8 @@ class Batch:
         return len(self.sensor)
 
 
-def gather(columns: Columns, messages: Sequence[Observed], skip: int) -> Batch:
-    """Read messages until `ROWS` rows are there, at least one; `skip` rows of the first are left out."""
+def gather(columns: Columns, messages: Sequence[Observed], skip: int, enough: int) -> Batch:
+    """Read messages until `enough` rows are there, at least one; `skip` rows of the first are left out."""
     parts: list[Part] = []
     at = 0
     for message in messages:
@@ -78,7 +76,7 @@ def gather(columns: Columns, messages: Sequence[Observed], skip: int) -> Batch:
         except UnreadableError as error:
             parts.append(Part(message, skip, at, at, None, error))
         skip = 0
-        if at >= ROWS:
+        if at >= enough:
             break
     return _joined(columns, parts)
 

@@ -18,17 +18,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.facility.alarms import Transition
-from actors.facility.columns import F8, I8, MICRO, NEVER, Columns
+from actors.facility.columns import F8, I8, MICRO, NEVER, Columns, Mask
 from actors.facility.segments import Runs, last_true, running_max, runs_of, shifted
 from schemas.facility import SLOTS
 
 
 @dataclass(slots=True)
 class Detection:
-    """Transitions with the batch row that caused each, and what follows for the columns; nothing is changed yet."""
+    """Transitions per slot, and what follows for the columns; nothing is changed yet.
 
-    transitions: list[tuple[int, Transition]] = field(default_factory=list)
+    `found` holds arrays of row, sensor, direction, measure (NaN at a row without a rate) and time around their slot.
+    """
+
+    found: list[tuple[I8, I8, int, Mask, F8, I8]] = field(default_factory=list)
     writes: list[tuple[str, I8, int | None, NDArray[Any]]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> I8:
+        """The row of each transition, in no order."""
+        return np.concatenate([rows for rows, *_ in self.found]) if self.found else np.empty(0, np.int64)
+
+    def transitions(self) -> list[tuple[int, Transition]]:
+        """(row, transition), in no order."""
+        return [
+            (row, Transition(sensor, slot, on, None if np.isnan(value) else value, time))
+            for rows, sensors, slot, ons, values, times in self.found
+            for row, sensor, on, value, time in zip(
+                rows.tolist(), sensors.tolist(), ons.tolist(), values.tolist(), times.tolist(), strict=True
+            )
+        ]
 
     def apply(self, columns: Columns) -> None:
         """Write what the detectors remember."""
@@ -84,7 +102,6 @@ def detect(columns: Columns, row: I8, sensor: I8, time: I8, value: F8) -> Detect
             rows = np.flatnonzero(busy[runs.of])
             part = measure[rows]
             _latch(columns, found, slot, _Rows(row[rows], sensor[rows], time[rows], part))
-    found.transitions.sort(key=lambda pair: (pair[0], pair[1].slot))
     return found
 
 
@@ -130,16 +147,12 @@ def _latch(columns: Columns, found: Detection, slot: int, rows: _Rows) -> None:
     active_before = columns.active[who, slot] > 0
     moved = last_true(goes_on | goes_off, runs)
     active = np.where(moved >= 0, goes_on[moved], active_before[runs.of])
-    for k in np.flatnonzero(active != shifted(active, runs, active_before)).tolist():
-        change = Transition(int(rows.sensor[k]), slot, bool(active[k]), _number(rows.measure[k]), int(rows.time[k]))
-        found.transitions.append((int(rows.row[k]), change))
+    changed = np.flatnonzero(active != shifted(active, runs, active_before))
+    if len(changed):
+        cells = (rows.measure[changed], rows.time[changed])
+        found.found.append((rows.row[changed], rows.sensor[changed], slot, active[changed], *cells))
     found.writes += [
         ("beyond", who, slot, beyond[runs.lasts].astype(np.uint8)),
         ("since", who, slot, since[runs.lasts]),
         ("active", who, slot, active[runs.lasts].astype(np.uint8)),
     ]
-
-
-def _number(value: np.float64) -> float | None:
-    """A latch may move at a row that has no rate: then there is no value to tell."""
-    return None if np.isnan(value) else float(value)

@@ -37,6 +37,9 @@ from streams.log import Position
 MAGNITUDE = 1e100
 """Beyond it no instrument measures, and squares in the statistics would overflow."""
 RESTORED_EVENTS = 2
+FIRST_ROWS, ROWS = 8_192, 65_536
+"""Rows folded at once, doubling: a call that a flood of alarms soon ends has little to read, a long one is fast.
+They depend on nothing but the call, so that a replay of the same range ends at the same row."""
 LEAST_EVENTS = 6 * MOST_EVENTS + RESTORED_EVENTS
 """What one row can lead to at most; `max_events` below it may not move at all."""
 
@@ -72,9 +75,9 @@ def observe(shard: Shard, messages: Sequence[Observed], start: Position, max_eve
     """
     outcome = Outcome([], [], start)
     rest = [message for message in messages if message.sequence > start.sequence]
-    skip = start.rows
+    skip, rows = start.rows, FIRST_ROWS
     while rest:
-        batch = gather(shard.columns, rest, skip)
+        batch = gather(shard.columns, rest, skip, rows)
         taken = _fold(shard, batch, max_events, outcome)
         outcome.rows += taken
         for part in batch.parts:
@@ -82,7 +85,7 @@ def observe(shard: Shard, messages: Sequence[Observed], start: Position, max_eve
                 outcome.end = Position(outcome.end.sequence, part.skip + max(taken - part.begin, 0))
                 return outcome
             outcome.end = Position(part.message.sequence, 0)
-        rest, skip = rest[len(batch.parts) :], 0
+        rest, skip, rows = rest[len(batch.parts) :], 0, min(2 * rows, ROWS)
     return outcome
 
 
@@ -143,15 +146,12 @@ def _restored(columns: Columns, row: I8, sensor: I8, arrived: I8) -> list[tuple[
 
 def _fitting(plan: _Plan, taken: int, room: int) -> int:
     """How many rows certainly lead to no more than `room` events: all, or those before the first that might not fit."""
-    transitions = plan.detection.transitions
-    if MOST_EVENTS * len(transitions) + RESTORED_EVENTS * len(plan.restored) <= room:
-        return taken
-    costs = [(row, MOST_EVENTS) for row, _ in transitions] + [(row, RESTORED_EVENTS) for row, _ in plan.restored]
-    for row, cost in sorted(costs):
-        room -= cost
-        if room < 0:
-            return row
-    return taken
+    changes = plan.detection.rows
+    rows = np.concatenate([changes, np.array([row for row, _ in plan.restored], np.int64)])
+    costs = np.repeat([MOST_EVENTS, RESTORED_EVENTS], [len(changes), len(plan.restored)])
+    order = np.argsort(rows, kind="stable")
+    beyond = np.flatnonzero(np.cumsum(costs[order]) > room)
+    return int(rows[order[beyond[0]]]) if len(beyond) else taken
 
 
 def _apply(columns: Columns, plan: _Plan) -> None:
@@ -198,10 +198,10 @@ def _count(columns: Columns, sensor: I8, value: F8) -> None:
 
 def _events(shard: Shard, plan: _Plan) -> list[f.FacilityEvent]:
     """What happens, row by row, each event evolved before the next is decided."""
-    if not plan.restored and not plan.detection.transitions:
+    if not plan.restored and not plan.detection.found:
         return []
     steps: list[tuple[int, int, Transition | _Heard]] = [(row, -1, heard) for row, heard in plan.restored]
-    steps += [(row, change.slot, change) for row, change in plan.detection.transitions]
+    steps += [(row, change.slot, change) for row, change in plan.detection.transitions()]
     events: list[f.FacilityEvent] = []
     for _, _, step in sorted(steps, key=lambda step: step[:2]):
         facility = shard.facilities[shard.columns.facility[step.sensor]]
