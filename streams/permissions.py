@@ -19,16 +19,15 @@ from streams import subjects
 Kind = Literal["device", "gateway", "app", "staff-app", "host", "operator", "feed-admin", "system"]
 """The last two are the node's own and not given out."""
 
+_INSIDERS: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
 ANONYMOUS = "anonymous"
 MIRROR_API, MIRROR_DELIVER = "$JS.CITY.API", "mirror.feed"
 """How `APPS` reaches the original of its mirror in `CITY`."""
 
 _CONNECTIONS = {
-    "CITY": ("STANDARD",),
     "EDGE": ("STANDARD", "WEBSOCKET", "MQTT"),
     "APPS": ("STANDARD", "WEBSOCKET"),
     "PUBLIC": ("STANDARD", "WEBSOCKET"),
-    "SYS": ("STANDARD",),
 }
 
 
@@ -95,7 +94,7 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
             account, publish, subscribe = "APPS", everything, everything
         case "system":
             account, publish, subscribe = "SYS", everything, everything
-    return Grant(account, publish, subscribe, _CONNECTIONS[account])
+    return Grant(account, publish, subscribe, ("STANDARD",) if kind in _INSIDERS else _CONNECTIONS[account])
 
 
 def anonymous() -> Grant:

@@ -8,6 +8,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
 
 from streams import credentials
 from streams.api import request
@@ -223,6 +224,23 @@ async def test_a_consumer_that_delivers_elsewhere_writes_into_no_stream(city: Ci
         assert [await stored(city, stream) for stream in streams] == before
         assert (await request(host, "$JS.API.CONSUMER.NAMES.FEED"))["consumers"] in (None, [])
         await answer(app, "$JS.API.CONSUMER.DELETE.FEED.app-map")
+
+
+async def test_an_answer_aimed_at_a_live_subject_has_no_event_id_and_reaches_no_public_listener(city: City) -> None:
+    async with (
+        city.connected(city.app) as app,
+        city.connected(city.other_app) as other,
+        city.connected(None) as nobody,
+        city.connected(city.host) as host,
+    ):
+        heard = [await listener.subscribe("city.pub.>") for listener in (other, nobody, host)]
+        await asyncio.gather(other.flush(), nobody.flush(), host.flush())
+        await app.publish("$JS.API.CONSUMER.INFO.FEED.app-map", b"", reply=ALARM)
+        await app.flush()
+        assert "ce-id" not in ((await heard[0].next_msg(timeout=2)).headers or {})
+        for outside in heard[1:]:
+            with pytest.raises(NatsTimeoutError):
+                await outside.next_msg(timeout=0.2)
 
 
 async def test_a_staff_app_reads_both_audiences(city: City) -> None:

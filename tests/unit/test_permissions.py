@@ -1,0 +1,77 @@
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from streams.permissions import Grant, Kind, accounts, anonymous, grant, inbox, user_name
+from streams.topology import table
+
+ENTITIES: dict[Kind, tuple[str, ...]] = {"device": ("bridge-1",), "gateway": ("main-road",)}
+GIVEN_OUT: tuple[Kind, ...] = ("device", "gateway", "app", "staff-app")
+
+
+def granted(kind: Kind) -> Grant:
+    return grant(kind, "x", ENTITIES.get(kind, ()))
+
+
+@pytest.mark.parametrize("kind", GIVEN_OUT)
+def test_nobody_outside_shares_an_account_with_the_log(kind: Kind) -> None:
+    assert granted(kind).account not in {"CITY", "SYS"}
+    assert anonymous().account == "PUBLIC"
+
+
+@pytest.mark.parametrize("kind", GIVEN_OUT)
+def test_every_subject_that_an_outsider_may_ask_or_hear_is_narrow(kind: Kind) -> None:
+    allowed = granted(kind)
+    own = inbox(user_name(kind, "x"))
+    for subject in allowed.subscribe:
+        assert subject in {"city.pub.>", "city.staff.>", f"{own}.>"}
+    for subject in allowed.publish:
+        assert re.match(r"city\.raw\.|\$JS\.(API\.CONSUMER\.\w+(\.NEXT)?|ACK|FC)\.FEED\.(staff-)?app-x", subject)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_only_devices_and_gateways_come_in_over_mqtt_and_no_insider_over_the_websocket(kind: Kind) -> None:
+    allowed = granted(kind)
+    assert ("MQTT" in allowed.connections) is (kind in {"device", "gateway"})
+    assert ("WEBSOCKET" in allowed.connections) is (kind in GIVEN_OUT)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_device_speaks_for_exactly_one_facility(count: int) -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        grant("device", "x", ("bridge",) * count)
+
+
+def test_an_app_has_no_right_on_staff_subjects() -> None:
+    allowed = granted("app")
+    assert not [subject for subject in (*allowed.publish, *allowed.subscribe) if "staff" in subject]
+
+
+def test_an_empty_list_of_subjects_denies_all() -> None:
+    config = anonymous().to_config()
+    assert config["permissions"]["publish"] == {"deny": [">"]}
+    assert config["permissions"]["subscribe"] == {"allow": ["city.pub.>"]}
+
+
+def test_the_city_gives_other_accounts_input_live_events_and_the_mirror_alone() -> None:
+    blocks: dict[str, Any] = accounts({})
+    exported = {
+        (export.get("service") or export["stream"], tuple(export["accounts"])) for export in blocks["CITY"]["exports"]
+    }
+    assert exported == {
+        ("city.raw.>", ("EDGE",)),
+        ("city.pub.>", ("APPS", "PUBLIC")),
+        ("city.staff.>", ("APPS",)),
+        ("$JS.API.CONSUMER.CREATE.FEED", ("APPS",)),
+        ("$JS.FC.>", ("APPS",)),
+        ("mirror.feed.>", ("APPS",)),
+    }
+    assert "imports" not in blocks["CITY"]
+    assert blocks["EDGE"]["imports"] == [{"service": {"account": "CITY", "subject": "city.raw.>"}}]
+
+
+def test_the_table_of_retention_in_the_documentation_is_the_one_in_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "streams.md").read_text()
+    assert table() in page
