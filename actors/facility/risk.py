@@ -27,22 +27,29 @@ SEVERAL = 2
 """Warning sensors that together mean danger at a watched grade."""
 
 
-def assess(facility: Facility, kind_of: KindOf) -> tuple[f.Risk, tuple[str, ...]]:
-    """Risk and reasons (Korean · English, most grave first)."""
+def level(facility: Facility) -> f.Risk:
+    """The risk by the rule above."""
+    heard = [alarm for alarm in facility.alarms.values() if alarm.shelved_until is None]
+    warned = {alarm.sensor for alarm in heard if alarm.open and alarm.level == "warning"}
+    watched = facility.facts.grade in WATCHED_GRADES
+    if (watched and len(warned) >= SEVERAL) or any(alarm.open and alarm.level == "danger" for alarm in heard):
+        return "danger"
+    if warned:
+        return "caution"
+    return "attention" if watched or facility.stale or heard else "normal"
+
+
+def reasons(facility: Facility, kind_of: KindOf) -> tuple[str, ...]:
+    """Why the risk is what it is (Korean · English), most grave first; empty where it is normal."""
     heard = [alarm for alarm in facility.alarms.values() if alarm.shelved_until is None]
     danger = sorted(_about(alarm, kind_of) for alarm in heard if alarm.open and alarm.level == "danger")
     warning = sorted(_about(alarm, kind_of) for alarm in heard if alarm.open and alarm.level == "warning")
-    warned = {alarm.sensor for alarm in heard if alarm.open and alarm.level == "warning"}
-    watched = facility.facts.grade in WATCHED_GRADES
-    rest = [f"안전등급 {facility.facts.grade} · safety grade {facility.facts.grade}"] if watched else []
+    grade = facility.facts.grade
+    rest = [f"안전등급 {grade} · safety grade {grade}"] if grade in WATCHED_GRADES else []
     rest += [f"무응답 · no data from sensor {sensor}" for sensor in sorted(facility.stale)]
     returned = sorted(alarm.id for alarm in heard if not alarm.open)
     rest += [f"미확인 해제 경보 · returned alarm {alarm} is not acknowledged" for alarm in returned]
-    if danger or (watched and len(warned) >= SEVERAL):
-        return "danger", (*danger, *warning, *rest)
-    if warning:
-        return "caution", (*warning, *rest)
-    return ("attention", tuple(rest)) if rest else ("normal", ())
+    return (*danger, *warning, *rest)
 
 
 def _about(alarm: Alarm, kind_of: KindOf) -> str:
@@ -60,11 +67,11 @@ def concluded(facility: Facility, kind_of: KindOf, events: list[f.FacilityEvent]
     after = facility.copy()
     for event in events:
         after.apply(event)
-    risk, reasons = assess(after, kind_of)
-    if risk == facility.risk:
+    if (risk := level(after)) == facility.risk:
         return events
+    why = reasons(after, kind_of)
     at = events[-1].at
     return [
         *events,
-        f.RiskLevelChanged(at=at, facility=facility.id, risk=risk, was=facility.risk, reasons=reasons),
+        f.RiskLevelChanged(at=at, facility=facility.id, risk=risk, was=facility.risk, reasons=why),
     ]

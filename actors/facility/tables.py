@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from actors.facility.columns import NEVER, Columns
-from actors.facility.risk import assess
+from actors.facility.risk import reasons
 from actors.facility.state import Shard
 from schemas import tables as t
 from schemas.facility import SLOTS
@@ -38,7 +38,7 @@ def _facilities(shard: Shard) -> pa.Table:
             "grade": facts.grade, "lon": position and position.lon, "lat": position and position.lat,
             "position_synthetic": position is not None and position.synthetic, "area": facts.area,
             "synthetic": facts.synthetic, "maintenance": facility.maintenance, "risk": facility.risk,
-            "reasons": list(assess(facility, shard.kind)[1]), "risk_since": facility.risk_since,
+            "reasons": list(reasons(facility, shard.kind)), "risk_since": facility.risk_since,
         })  # fmt: skip
     return _table(rows, t.FACILITIES)
 

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.facility.risk import assess
+from actors.facility.risk import level, reasons
 from actors.facility.state import split_alarm_id
 from schemas import facility as f
 from schemas.errors import BomnaeError
@@ -87,7 +87,8 @@ def obey(city: City, kind: type[f.FacilityCommand], second: int, fields: dict[st
 
 def check(city: City) -> None:
     for facility in city.state.facilities.values():
-        assert facility.risk == assess(facility, city.state.kind)[0]
+        assert facility.risk == level(facility)
+        assert (facility.risk == "normal") == (reasons(facility, city.state.kind) == ())
         slots = [split_alarm_id(alarm)[:2] for alarm in facility.alarms]
         assert len(slots) == len(set(slots)), "one alarm per limit"
         for alarm in facility.alarms.values():
