@@ -3,8 +3,8 @@
 Never `js.publish_async` here: on a conflict its future does not resolve (nats.py #985).
 """
 
-import asyncio
 import secrets
+from collections.abc import Sequence
 
 import orjson
 from nats.aio.client import Client
@@ -30,8 +30,12 @@ FULL = frozenset({10023, 10047, 10077})
 Message = tuple[str, bytes, dict[str, str]]
 
 
-async def append_batch(nc: Client, stream: str, messages: list[Message], expected: int, timeout_s: float) -> int:
+async def append_batch(
+    nc: Client, stream: str, messages: Sequence[Message], expected: int | None, timeout_s: float
+) -> int:
     """Store all messages or none, and return the sequence of the last; fsynced when the stream is.
+
+    `expected`: the stream's newest sequence, `None` where any will do.
 
     Raises `SequenceConflictError`, `StorageFullError`, or another refusal as `JetStreamApiError` (nothing stored in any
     of these cases), or `AppendTimeoutError` (outcome unknown).
@@ -42,19 +46,19 @@ async def append_batch(nc: Client, stream: str, messages: list[Message], expecte
         for number, (subject, data, headers) in enumerate(messages, 1):
             # One dictionary per message: nats-py adds to the headers it is given.
             stamped = {**headers, BATCH_ID: batch_id, BATCH_SEQUENCE: str(number)}
-            if number == 1:
+            if number == 1 and expected is not None:
                 stamped[EXPECTED_LAST_SEQUENCE] = str(expected)
             if number == last:
                 stamped[BATCH_COMMIT] = "1"
                 reply = await nc.request(subject, data, timeout=timeout_s, headers=stamped)
             else:
                 await nc.publish(subject, data, headers=stamped)
-    except (NoRespondersError, asyncio.TimeoutError, NatsError, OSError) as error:
+    except (TimeoutError, NoRespondersError, NatsError, OSError) as error:
         raise AppendTimeoutError(stream, timeout_s) from error
     answer = orjson.loads(reply.data)
     if refusal := answer.get("error"):
         code = int(refusal.get("err_code", 0))
-        if code == _WRONG_LAST_SEQUENCE:
+        if code == _WRONG_LAST_SEQUENCE and expected is not None:
             raise SequenceConflictError(stream, expected)
         if code in FULL:
             raise StorageFullError(stream)

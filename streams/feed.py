@@ -1,17 +1,23 @@
 """The feed: what others may see of the logs, as CloudEvents 1.0 in NATS binary mode. A stable contract."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
 import orjson
+from nats.aio.client import Client
 
 from schemas import facility, road
 from schemas.base import Event
+from schemas.errors import AppendTimeoutError, StorageFullError
 from schemas.registry import read_event
 from streams import codec, subjects
-from streams.log import Batch, Record
-from streams.publish import MSG_ID, Outgoing, publish
+from streams import publish as singly
+from streams.api import JetStreamApiError
+from streams.batch import append_batch
+from streams.log import MAX_BATCH, Batch, Record
+from streams.publish import MSG_ID, Outgoing
 
 __all__ = ["POSITION", "PUBLIC", "Audience", "Outgoing", "messages", "project", "publish"]
 
@@ -51,6 +57,26 @@ PUBLIC: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """What citizens hear of, with the fields that are kept from them. A type that is not here is for staff alone."""
+
+
+_ATTEMPT_S = 2.0
+
+
+async def publish(nc: Client, messages: Sequence[Outgoing], deadline_s: float = 10.0) -> None:
+    """Return when FEED has acknowledged every message. Safe to repeat: ids that FEED knows are not stored again.
+
+    In atomic batches, which cost one fsync each instead of one a message; a batch that FEED does not take (an id that
+    it knows is enough) goes message by message. Raises `UnavailableError` after `deadline_s`.
+    """
+    deadline = time.monotonic() + deadline_s
+    for start in range(0, len(messages), MAX_BATCH):
+        part = messages[start : start + MAX_BATCH]
+        left = deadline - time.monotonic()
+        try:
+            batch = [(message.subject, message.data, message.headers) for message in part]
+            await append_batch(nc, subjects.FEED, batch, None, min(_ATTEMPT_S, left / 2))
+        except (JetStreamApiError, AppendTimeoutError, StorageFullError):
+            await singly.publish(nc, part, deadline - time.monotonic())
 
 
 def project(event: Event) -> list[tuple[Audience, dict[str, Any]]]:

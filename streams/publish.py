@@ -48,7 +48,7 @@ async def publish(nc: Client, messages: Sequence[Outgoing], deadline_s: float = 
             if nc.is_connected:
                 refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S)) or refusal
             if left and time.monotonic() >= deadline:
-                raise UnavailableError(f"{len(left)} messages were not stored in {deadline_s} s ({refusal})")
+                raise UnavailableError(f"{len(left)} messages were not stored in {deadline_s:.1f} s ({refusal})")
             if left:
                 await asyncio.sleep(_PAUSE_S)
 

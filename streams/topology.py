@@ -128,7 +128,7 @@ class Topology:
                 | {"allow_atomic": True, "deny_delete": True, "deny_purge": True}
                 for shard in range(count)
             ]
-        found.append(self._stream("feed", subjects.FEED, ["city.pub.>", "city.staff.>"]))
+        found.append(self._stream("feed", subjects.FEED, ["city.pub.>", "city.staff.>"]) | {"allow_atomic": True})
         found.append(self._stream("rejected", subjects.REJECTED, ["city.rejected.>"]))
         # The layout that NATS clients give an object store bucket (ADR-20).
         found.append(
