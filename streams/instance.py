@@ -1,5 +1,6 @@
 """The files of an embedded server, and how another process finds and reloads it."""
 
+import fcntl
 import http.client
 import os
 import signal
@@ -37,7 +38,8 @@ class Instance:
 
 def nats_folder(folder: Path) -> Path:
     """Everything of nats-server lies here: configuration, pid file, log, JetStream store."""
-    return folder / "nats"
+    # Resolved: other processes know the server by its configuration's path, however they name the folder.
+    return Path(folder).resolve() / "nats"
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -120,11 +122,14 @@ def reload(folder: Path, timeout_s: float = 10.0) -> bool:
     found, pid = load(folder), running_pid(folder)
     if found is None or pid is None:
         return False
-    before = monitor(found.ports.monitor, "/varz")[1]["config_load_time"]
-    os.kill(pid, signal.SIGHUP)
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if monitor(found.ports.monitor, "/varz")[1]["config_load_time"] != before:
-            return True
-        time.sleep(0.02)
+    # One at a time: the time that changes must be that of this reload, not of one that began before.
+    with (nats_folder(folder) / "reload.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = monitor(found.ports.monitor, "/varz")[1]["config_load_time"]
+        os.kill(pid, signal.SIGHUP)
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if monitor(found.ports.monitor, "/varz")[1]["config_load_time"] != before:
+                return True
+            time.sleep(0.02)
     raise SetupError(f"nats-server refused its new configuration: see the end of {nats_folder(folder) / 'nats.log'}")

@@ -85,7 +85,7 @@ class EmbeddedServer:
     ready_timeout_s: float = 60.0
 
     def __post_init__(self) -> None:
-        self.folder = Path(self.folder).absolute()
+        self.folder = Path(self.folder).resolve()
         self.bound = Ports()
         self._home = instance.nats_folder(self.folder)
         self._lock: IO[str] | None = None

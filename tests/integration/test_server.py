@@ -1,5 +1,6 @@
 """The embedded server: starting, going on, refusing with a sentence that helps, running beside others."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -204,6 +205,27 @@ def test_secrets_lie_in_no_file_that_others_can_read(nats_server: EmbeddedServer
             assert path.stat().st_mode & 0o077 == 0, path
             assert given.password.encode() not in path.read_bytes(), path
     assert (nats_server.folder / "credentials").stat().st_mode & 0o077 == 0
+
+
+async def test_credentials_take_effect_however_the_folder_is_named(
+    nats_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(nats_server.folder.parent)
+    (tmp_path / "link").symlink_to(nats_server.folder)
+    for number, folder in enumerate((Path(nats_server.folder.name), tmp_path / "link")):
+        given = credentials.add(folder, "app", f"map-{number}")
+        nc = await nats.connect(nats_server.url, allow_reconnect=False, **given.options())
+        await nc.close()
+
+
+async def test_users_added_at_the_same_time_are_all_there(nats_server: EmbeddedServer) -> None:
+    names = [f"meter-{number}" for number in range(8)]
+    given = await asyncio.gather(
+        *(asyncio.to_thread(credentials.add, nats_server.folder, "device", name, ("bridge-1",)) for name in names)
+    )
+    for one in given:
+        nc = await nats.connect(nats_server.url, allow_reconnect=False, **one.options())
+        await nc.close()
 
 
 def test_credentials_are_listed_without_secrets_and_the_nodes_own_stay_hidden(nats_server: EmbeddedServer) -> None:
