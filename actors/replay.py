@@ -20,7 +20,7 @@ from schemas.errors import DivergenceError
 from schemas.registry import command_from_dict, read_event
 from streams.ingest import IngestReplay, IngestSource, Observed
 from streams.log import CLAIMED, Batch, EventStore, Position, read_batches
-from streams.snapshots import Snapshots
+from streams.snapshots import Snapshot, Snapshots
 
 S = TypeVar("S")
 
@@ -152,8 +152,11 @@ async def catch_up(
 
 async def _from_snapshot(context: Context[S], snapshots: Snapshots | None, until: int | None) -> ShardState[S]:
     found = await snapshots.newest(until, context.fold_version) if snapshots else None
-    if found is None:
-        return ShardState(context.initial_state())
+    return ShardState(context.initial_state()) if found is None else restored(context, found)
+
+
+def restored(context: Context[S], found: Snapshot) -> ShardState[S]:
+    """The state that a snapshot holds. Inverse of `dump`."""
     tables = dict(found.tables)
     shard = tables.pop("_shard").to_pylist()[0]
     journal = Journal.load(tables.pop("_journal"))

@@ -1,0 +1,128 @@
+"""`bomnae verify`: every shard is rebuilt from the truth and compared with what the log and the snapshots say.
+
+Every commit since the beginning is derived again: its input observed, its commands decided, its timers run; events and
+digests must be those of the log (`actors.replay.apply`). Then the same state must come out of every stored snapshot and
+the commits behind it. A running city is compared as of the newest commit that was read.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from actors.context import Context
+from actors.host import CONTEXTS, ShardKey
+from actors.replay import ShardState, catch_up, load, restored
+from schemas.errors import DivergenceError
+from streams.connection import Connection
+from streams.ingest import IngestSource
+from streams.log import COMMITTED, SHARD_ENTITY, Commit, EventStore, Record
+from streams.snapshots import Snapshots
+
+Report = Callable[[str, int, int], None]
+"""A log, the sequence reached, and its newest one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The shard of a log that holds: replayed up to `sequence`, in `commits` commits, its state has `digest`.
+
+    `snapshots` lead to the same; `passed_over` are damaged or of another fold version, so that no start uses them.
+    """
+
+    log: str
+    sequence: int
+    commits: int
+    digest: str
+    snapshots: int
+    passed_over: int
+
+
+async def verify(
+    connection: Connection, shards: Iterable[ShardKey], report: Report = lambda *_: None
+) -> list[Verified]:
+    """Check the shards one after the other; writes nothing, and may run beside their owners.
+
+    Raises `DivergenceError` for the first difference, `LogGapError` where input or log is missing.
+    """
+    found = []
+    for name, number in shards:
+        store = Watched(connection.store(name, number), report)
+        snapshots = await connection.snapshots(name, number)
+        found.append(await verify_shard(CONTEXTS[name](), store, connection.ingest(name, number), snapshots))
+    return found
+
+
+async def verify_shard(
+    context: Context[Any], store: EventStore, ingest: IngestSource, snapshots: Snapshots
+) -> Verified:
+    """Check one shard; see `verify`.
+
+    The replay compares every commit with the log. A snapshot must hold the state that its own commit record tells, and
+    the newest one, with the commits behind it, must lead to the state that the replay reached.
+    """
+    # The list first: what is saved later may stand behind the newest commit that the replay reads.
+    listed = await snapshots.index()
+    whole = await load(context, store, ingest, None)
+    newest: ShardState[Any] | None = None
+    good = 0
+    for info in listed:
+        found = await snapshots.newest(info.clock, context.fold_version)
+        if found is None or found.info != info:
+            continue
+        newest = restored(context, found)
+        if {context.digest(newest.domain), info.digest} != {await _committed(store, info.sequence)}:
+            raise DivergenceError(store.name, info.sequence, "state from the snapshot")
+        good += 1
+    if newest is not None:
+        await catch_up(context, newest, store, ingest, whole.stored_at)
+        _compare(whole, newest, store.name)
+    return Verified(store.name, whole.sequence, whole.number, whole.digest, good, len(listed) - good)
+
+
+class Watched:
+    """An `EventStore` that reports how far it is read."""
+
+    def __init__(self, store: EventStore, report: Report) -> None:
+        self.name, self._store, self._report = store.name, store, report
+
+    async def last_sequence(self) -> int:
+        """See `EventStore`."""
+        return await self._store.last_sequence()
+
+    async def append(self, records: Sequence[Record], expected: int) -> int:
+        """See `EventStore`."""
+        return await self._store.append(records, expected)
+
+    async def read(self, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        """See `EventStore`."""
+        newest = await self.last_sequence()
+        self._report(self.name, after, newest)
+        async for record in self._store.read(after, subject):
+            yield record
+            self._report(self.name, record.sequence, max(newest, record.sequence))
+
+
+async def _committed(store: EventStore, sequence: int) -> str | None:
+    """The digest that the commit record at a sequence tells; None where there is no such record."""
+    records = store.read(sequence - 1)
+    async with aclosing(records):  # type: ignore[type-var]
+        async for record in records:
+            is_commit = record.sequence == sequence and record.subject.endswith(f"{SHARD_ENTITY}.{COMMITTED}")
+            return Commit.from_json(record.data).digest if is_commit else None
+    return None
+
+
+def _compare(whole: ShardState[Any], again: ShardState[Any], log: str) -> None:
+    """Whether two rebuilt states are one. The domain's part is in the digests."""
+    pairs = {
+        "newest commit": (whole.sequence, again.sequence),
+        "position in INGEST": (whole.position, again.position),
+        "epoch": (whole.epoch, again.epoch),
+        "commit number": (whole.number, again.number),
+        "digest": (whole.digest, again.digest),
+        "journal of answers": (whole.journal.dump(), again.journal.dump()),
+    }
+    for what, (one, other) in pairs.items():
+        if one != other:
+            raise DivergenceError(log, whole.sequence, f"{what} from the newest snapshot")
