@@ -113,6 +113,7 @@ _HOST_PUBLISHES = (
     "city.pub.>",
     "city.staff.>",
     "city.rejected.>",
+    "city.simulator.>",
 )
 
 

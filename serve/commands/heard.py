@@ -1,0 +1,72 @@
+"""What a command hears on the feed while it works: events counted, and told in a line where people want to see them."""
+
+from collections import Counter
+from typing import Any
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from streams import codec
+from streams.subjects import feed_subject
+
+_NAMED = 4
+"""Entities that a line names before it only counts them."""
+
+
+class Heard:
+    """The events of one context that staff hear, from `listen` on; each counts once."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._ids: set[str] = set()
+        self._untold: list[tuple[str, dict[str, Any]]] = []
+
+    async def listen(self, nc: Client, context: str, entity: str = "*") -> None:
+        """Subscribe, in place when this returns."""
+        await nc.subscribe(feed_subject("staff", context, entity, "*"), cb=self._on_event)
+        await nc.flush()
+
+    async def _on_event(self, msg: Msg) -> None:
+        if (headers := msg.headers) is None or (event_id := headers.get(codec.CE_ID, "")) in self._ids:
+            return
+        self._ids.add(event_id)
+        name = headers[codec.CE_TYPE].split(".")[2]
+        self.counts[name] += 1
+        self._untold.append((headers[codec.CE_SUBJECT], {"event": name, **orjson.loads(msg.data)}))
+
+    def tell(self) -> list[str]:
+        """What was heard since the last call: a line an alarm or change of risk, a line a kind of other events."""
+        untold, self._untold = self._untold, []
+        lines = [line for entity, event in untold if (line := _line(entity, event))]
+        rest: dict[str, list[str]] = {}
+        for entity, event in untold:
+            if not _line(entity, event):
+                rest.setdefault(_kind(event), []).append(str(event.get("segment", entity)))
+        for kind, entities in rest.items():
+            named = ", ".join(entities[:_NAMED])
+            more = f" and {len(entities) - _NAMED} more" if len(entities) > _NAMED else ""
+            lines.append(f"{kind}: {named}{more}")
+        return lines
+
+
+def _line(entity: str, event: dict[str, Any]) -> str:
+    match event["event"]:
+        case "alarm-raised":
+            mark = " (synthetic)" if event["synthetic"] else ""
+            reading = f"{event['value']:.4g} {event['unit']}, limit {event['limit']:.4g}"
+            return f"alarm-raised: {event['level']} at {entity}, {event['sensor']}: {reading}{mark}"
+        case "risk-level-changed":
+            return f"risk-level-changed: {entity} from {event['was']} to {event['risk']}"
+        case _:
+            return ""
+
+
+def _kind(event: dict[str, Any]) -> str:
+    match event["event"]:
+        case "segment-status-changed":
+            return f"segment-status-changed from {event['was']} to {event['status']}"
+        case "clearing-changed":
+            return f"clearing-changed to {event['state']}"
+        case name:
+            return str(name)
