@@ -13,11 +13,11 @@ from schemas.settings import Settings
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that must be set before Ray starts.
 
-    Ports of 0 are chosen free; the sockets lie in a new folder below the system's temporary one, because a socket's path
-    may have 107 characters at most.
+    Ports of 0 are chosen free; the sockets lie in a new folder below the system's temporary one, because a
+    socket's path may have 107 characters at most.
     """
     folder = Path(tempfile.mkdtemp(prefix="bomnae-"))
-    metrics, stats, first = _free(3)
+    metrics, stats, first = free_ports(3)
     first = settings.replica_port_first or first
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -38,7 +38,8 @@ def environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _free(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on just now, all different."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))

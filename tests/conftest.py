@@ -1,1 +1,22 @@
-"""Shared by all tests."""
+"""Shared by all tests: one running city for those that need Ray, since starting it takes half a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cluster.running import Running
+
+
+@pytest.fixture(scope="session")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A city in processes of its own, for the whole run; whoever kills a part of it waits until it is well again."""
+    from tests.cluster.running import Running
+
+    running = Running(tmp_path_factory.mktemp("city") / "data")
+    running.start()
+    yield running
+    assert running.stop() == 0, running.said()

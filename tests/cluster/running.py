@@ -1,0 +1,131 @@
+"""A whole city in processes of its own, as `bomnae up` starts it, and what a test does with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from schemas.settings import Settings
+from serve.auth import Principal, Role, mint
+from serve.ingress import free_ports
+from streams import instance
+from streams.connection import Access, access_of
+
+START_S = 180.0
+
+
+@dataclass
+class Running:
+    """`start`, `stop`; `api` is an HTTP client; kills find processes among our own descendants only."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        (self.http_port,) = free_ports(1)
+        self.environment = {
+            "BOMNAE_DATA": str(self.folder),
+            "BOMNAE_HTTP_PORT": str(self.http_port),
+            "BOMNAE_NATS_PORT": "0",
+            "BOMNAE_WEBSOCKET_PORT": "0",
+            "BOMNAE_MQTT_PORT": "0",
+            "BOMNAE_NATS_MONITOR_PORT": "0",
+            "BOMNAE_SIMULATE": "false",
+            "BOMNAE_SNAPSHOT_EVERY_S": "5",
+            "BOMNAE_INGEST_MAX_MB": "512",
+            "BOMNAE_LOG_MAX_MB": "256",
+            **self.environment,
+        }
+        self.log = self.folder.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.base = f"http://127.0.0.1:{self.http_port}"
+        self.api = httpx.Client(base_url=self.base, timeout=30)
+
+    def start(self) -> "Running":
+        with self.log.open("ab") as log:
+            log.truncate(0)
+            self.process = subprocess.Popen(
+                [Path(sys.executable).with_name("bomnae"), "up"],
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.until(lambda: "Ctrl-C" in self.said() or self.process.poll() is not None, START_S)  # type: ignore[union-attr]
+        assert self.process.poll() is None, self.said()
+        return self
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.terminate()
+        return self.process.wait(90)
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def settings(self) -> Settings:
+        names = {name.removeprefix("BOMNAE_").lower(): value for name, value in self.environment.items()}
+        return Settings.model_validate(names)
+
+    @property
+    def access(self) -> Access:
+        return access_of(self.settings)
+
+    @property
+    def ports(self) -> instance.Ports:
+        found = instance.load(self.folder)
+        assert found is not None
+        return found.ports
+
+    def token(self, role: Role, facility: str | None = None, gateway: str | None = None) -> dict[str, str]:
+        secret = (self.folder / "jwt-secret").read_bytes().strip()
+        principal = Principal(f"test-{role}", frozenset({role}), facility, gateway)
+        return {"authorization": f"Bearer {mint(secret, principal, datetime.now(UTC), timedelta(hours=1))}"}
+
+    def until(self, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What `holds` returns as soon as it is true; a server that is away counts as not yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if found := holds():
+                    return found
+            except httpx.HTTPError:
+                pass
+            assert time.monotonic() < deadline, f"still not so after {seconds} s"
+            time.sleep(0.1)
+
+    def get(self, path: str, **params: Any) -> Any:
+        answer = self.api.get(path, params=params)
+        if answer.status_code in (500, 502, 503, 504):
+            raise httpx.HTTPError(answer.text)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def descendants(self, name: str) -> list[psutil.Process]:
+        assert self.process is not None
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [one for one in family if name in " ".join(_command(one))]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL every process of this city whose command line contains `name`; at least one."""
+        victims = self.descendants(name)
+        assert victims, f"no process {name} among {[_command(p)[:1] for p in self.descendants('')]}"
+        for victim in victims:
+            victim.send_signal(signal.SIGKILL)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

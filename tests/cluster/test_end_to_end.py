@@ -1,0 +1,135 @@
+"""A sensor's reading becomes an alarm on HTTP and NATS, through a real nats-server, Ray and Serve."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import nats
+import paho.mqtt.client as mqtt
+import pytest
+
+from streams import credentials
+from tests.cluster.running import Running
+
+pytestmark = pytest.mark.cluster
+
+BRIDGE = {"name_ko": "시험교", "name_en": "Test Bridge", "kind": "bridge", "grade": "C", "synthetic": True}
+LIMITS = [
+    {"condition": "high", "level": "warning", "on": 1.0, "off": 0.8},
+    {"condition": "high", "level": "danger", "on": 2.0, "off": 1.8},
+]
+
+
+def register(city: Running, facility: str, sensor: str) -> None:
+    safety = city.token("safety")
+    assert city.api.put(f"/v1/facilities/{facility}", json=BRIDGE, headers=safety).status_code == 200
+    facts = {"kind": "tilt", "unit": "mm/m", "limits": LIMITS, "synthetic": True}
+    answer = city.api.put(f"/v1/facilities/{facility}/sensors/{sensor}", json=facts, headers=safety)
+    assert answer.status_code == 200, answer.text
+    city.get(f"/v1/facilities/{facility}", min_position=answer.json()["position"])
+
+
+def reading(sensor: str, value: float, sequence: int) -> dict[str, Any]:
+    time = datetime.now(UTC) - timedelta(seconds=1)
+    return {"sensor": sensor, "time": time.isoformat(), "value": value, "sequence": sequence}
+
+
+def alarms(city: Running, facility: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = city.get("/v1/alarms", facility=facility)["items"]
+    return items
+
+
+async def test_a_reading_over_http_is_an_alarm_over_http_and_at_a_nats_subscriber(city: Running) -> None:
+    register(city, "http-bridge", "http-bridge-tilt")
+    nc = await nats.connect(f"nats://127.0.0.1:{city.ports.nats}")
+    heard = await nc.subscribe("city.pub.facility.http-bridge.>")
+    await nc.flush()
+    device = city.token("device", facility="http-bridge")
+    answer = city.api.post("/v1/readings", json=reading("http-bridge-tilt", 2.5, 1), headers=device)
+    assert answer.status_code == 202, answer.text
+    position = answer.json()["position"]
+    facility = city.get("/v1/facilities/http-bridge", min_position=position)
+    assert facility["risk"] == "danger"
+    assert {alarm["level"] for alarm in facility["alarms"]} == {"warning", "danger"}
+    raised = await heard.next_msg(10)
+    assert raised.headers is not None
+    assert raised.headers["ce-type"] == "city.facility.alarm-raised.v1"
+    assert json.loads(raised.data)["synthetic"] is True
+    await nc.close()
+
+
+async def test_a_reading_over_mqtt_and_one_over_nats_count_like_one_over_http(city: Running) -> None:
+    register(city, "mqtt-bridge", "mqtt-bridge-tilt")
+    device = await asyncio.to_thread(credentials.add, city.folder, "device", "mqtt-device", ("mqtt-bridge",))
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="mqtt-device")
+    client.username_pw_set(device.user, device.password)
+    client.connect("127.0.0.1", city.ports.mqtt)
+    client.loop_start()
+    payload = json.dumps(reading("mqtt-bridge-tilt", 1.5, 1))
+    client.publish("city/raw/facility/mqtt-bridge/readings", payload, qos=1).wait_for_publish(10)
+    client.loop_stop()
+    city.until(lambda: [alarm["level"] for alarm in alarms(city, "mqtt-bridge")] == ["warning"])
+    nc = await nats.connect(f"nats://127.0.0.1:{city.ports.nats}", **device.options())
+    await nc.request("city.raw.facility.mqtt-bridge.readings", json.dumps(reading("mqtt-bridge-tilt", 2.5, 2)).encode())
+    await nc.close()
+    city.until(lambda: {alarm["level"] for alarm in alarms(city, "mqtt-bridge")} == {"warning", "danger"})
+    await asyncio.to_thread(credentials.revoke, city.folder, "device", "mqtt-device")
+
+
+def test_a_write_with_a_key_gives_the_first_answer_again_and_refuses_another_body(city: Running) -> None:
+    headers = {**city.token("safety"), "idempotency-key": "once"}
+    first = city.api.put("/v1/facilities/keyed", json=BRIDGE, headers=headers)
+    again = city.api.put("/v1/facilities/keyed", json=BRIDGE, headers=headers)
+    assert (first.status_code, again.json()) == (200, first.json())
+    other = city.api.put("/v1/facilities/keyed", json={**BRIDGE, "grade": "D"}, headers=headers)
+    assert other.status_code == 422
+    elsewhere = city.api.put("/v1/facilities/another", json=BRIDGE, headers=headers)
+    assert elsewhere.status_code == 422
+    assert elsewhere.headers["content-type"] == "application/problem+json"
+
+
+def test_an_alarm_is_acknowledged_and_its_past_is_read_as_of_then(city: Running) -> None:
+    register(city, "past-bridge", "past-bridge-tilt")
+    device = city.token("device", facility="past-bridge")
+    sent = city.api.post("/v1/readings", json=reading("past-bridge-tilt", 1.5, 1), headers=device).json()
+    (alarm,) = city.get("/v1/facilities/past-bridge", min_position=sent["position"])["alarms"]
+    before = datetime.now(UTC)
+    answer = city.api.post(f"/v1/alarms/{alarm['alarm']}/acknowledge", json={}, headers=city.token("safety"))
+    assert answer.status_code == 200, answer.text
+    now = city.get("/v1/facilities/past-bridge", min_position=answer.json()["position"])
+    assert now["alarms"][0]["state"] == "acknowledged"
+    then = city.get("/v1/facilities/past-bridge", as_of=before.isoformat())
+    assert then["alarms"][0]["state"] == "active"
+    kinds = [item["type"] for item in city.get("/v1/facilities/past-bridge/history")["items"]]
+    assert "city.facility.alarm-acknowledged.v1" in kinds
+
+
+def test_the_live_stream_resumes_behind_the_last_event_seen(city: Running) -> None:
+    def listen(headers: dict[str, str]) -> tuple[str, dict[str, Any]]:
+        with city.api.stream("GET", "/v1/live", params={"entity": "live-bridge"}, headers=headers) as stream:
+            assert stream.status_code == 200
+            if not headers:
+                register(city, "live-bridge", "live-bridge-tilt")
+            fields: dict[str, str] = {}
+            for line in stream.iter_lines():
+                name, _, value = line.partition(": ")
+                fields[name] = value
+                if "id" in fields and "data" in fields:
+                    return fields["id"], json.loads(fields["data"])
+        raise AssertionError("the stream ended")
+
+    last, _ = listen({})
+    city.api.post(
+        "/v1/readings",
+        json=reading("live-bridge-tilt", 1.5, 1),
+        headers=city.token("device", facility="live-bridge"),
+    )
+    city.until(lambda: alarms(city, "live-bridge"))
+    after, event = listen({"last-event-id": last})
+    assert int(after) > int(last)
+    assert "raised" in json.dumps(event) or event
+
+
+def test_the_metrics_of_the_node_name_the_shards(city: Running) -> None:
+    assert city.until(lambda: "bomnae_log_position" in city.api.get("/metrics").text, 60)
