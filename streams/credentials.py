@@ -112,6 +112,7 @@ def render(folder: Path) -> None:
         by_account.setdefault(nobody.account, []).append(line)
         parts = {"accounts": accounts(by_account), "system_account": "SYS", "no_auth_user": ANONYMOUS}
         lines = [f"{key}: {orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}" for key, value in parts.items()]
+        instance.nats_folder(folder).mkdir(exist_ok=True)
         instance.write_atomically(instance.nats_folder(folder) / "users.conf", "\n".join(lines).encode())
 
 

@@ -15,6 +15,8 @@ import psutil
 from schemas.errors import SetupError
 
 FORMAT = 1
+_USERS = ("users.conf", ".users.conf.")
+"""All that lies in the folder of a city whose servers run elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def load(folder: Path) -> Instance | None:
     if not path.exists():
         # A first start that died leaves at most the partial file of `write_atomically`.
         foreign = (
-            [entry.name for entry in home.iterdir() if not entry.name.startswith(".instance.json.")]
+            [entry.name for entry in home.iterdir() if not entry.name.startswith((".instance.json.", *_USERS))]
             if home.is_dir()
             else []
         )
