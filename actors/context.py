@@ -1,7 +1,7 @@
 """What the host needs of a context (facility, road): the one protocol between the generic commit loop and the domain.
 
-All methods are pure but for the state that they are handed: clocks, ids and input arrive as arguments. The same calls in
-the same order give the same state, bit for bit, and the same events; `bomnae verify` and `as_of` rest on that.
+All methods are pure but for the state that they are handed: clocks, ids and input arrive as arguments. The same calls
+in the same order give the same state, bit for bit, and the same events; `bomnae verify` and `as_of` rest on that.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The state of a shard and how a committed batch is applied to it: observe, tick, decide again, compare.
 
-Loading a shard, `as_of` and `bomnae verify` are this and nothing else. Derived events are compared with the stored ones,
-and the digest with the recorded one, at every commit: a log that says something else than the program derives is
+Loading a shard, `as_of` and `bomnae verify` are this and nothing else. Derived events are compared with the stored
+ones, and the digest with the recorded one, at every commit: a log that says something else than the program derives is
 noticed where it happens, not later.
 """
 

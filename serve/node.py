@@ -38,9 +38,9 @@ _STOP_S = 40.0
 def run(settings: Settings, console: Console) -> int:
     """Run until SIGINT or SIGTERM, then drain and stop; the exit code.
 
-    Raises `SetupError`, with what to do, for a taken port, a folder that is in use, half-written or not ours, and a city
-    that does not come up; `PackError` for a pack that breaks a rule. What is in the data folder goes on at the next
-    start.
+    Raises `SetupError`, with what to do, for a taken port, a folder that is in use, half-written or not ours, and a
+    city that does not come up; `PackError` for a pack that breaks a rule. What is in the data folder goes on at the
+    next start.
     """
     settings = settings.model_copy(update={"data": settings.data.absolute()})
     load_pack(settings.pack)

@@ -1,6 +1,5 @@
 """Requests to JetStream's own API, with its errors turned into ours."""
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -30,7 +29,7 @@ async def request(
     """
     try:
         reply = await nc.request(subject, orjson.dumps(body) if body is not None else b"", timeout=timeout_s)
-    except (NoRespondersError, asyncio.TimeoutError, NatsError, OSError) as error:
+    except (TimeoutError, NoRespondersError, NatsError, OSError) as error:
         raise UnavailableError(f"JetStream does not answer {subject}: {error!r}") from error
     answer: dict[str, Any] = orjson.loads(reply.data)
     if refusal := answer.get("error"):

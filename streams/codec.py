@@ -1,6 +1,6 @@
 """Records as CloudEvents 1.0 in NATS binary mode, and back.
 
-`ce-id`, `ce-type`, `ce-source`, `ce-subject`, `ce-time` and `ce-specversion` are headers; the payload is the data itself.
+`ce-id`, `ce-type`, `ce-source`, `ce-subject`, `ce-time` and `ce-specversion` are headers; the payload is the data.
 """
 
 from collections.abc import Mapping

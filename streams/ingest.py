@@ -56,8 +56,10 @@ class IngestReplay(Protocol):
     """The committed ranges of INGEST, one commit after the other."""
 
     async def upto(self, end: Position) -> list[Observed]:
-        """The messages of the next range: behind the last `end`, up to `end.sequence`, plus the one behind it when
-        `end.rows` says that a part of it was folded (it comes again with the range that ends it).
+        """The messages of the next range.
+
+        Behind the last `end`, up to `end.sequence`, plus the one behind it when `end.rows` says that a part of it was
+        folded (it comes again with the range that ends it).
 
         Raises `LogGapError` when the range is no longer stored.
         """

@@ -123,7 +123,7 @@ class JetStreamReplay:
 async def _woken(wake: asyncio.Event, stream: str) -> None:
     try:
         await asyncio.wait_for(wake.wait(), _IDLE_S)
-    except asyncio.TimeoutError as error:
+    except TimeoutError as error:
         raise UnavailableError(f"{stream} stopped answering while it was read") from error
 
 

@@ -99,9 +99,9 @@ class MemoryReplay:
 def matches(pattern: str, subject: str) -> bool:
     """Whether a subject matches a NATS pattern (`*` one token, `>` the rest)."""
     wanted, given = pattern.split("."), subject.split(".")
-    for index, token in enumerate(wanted):
-        if token == ">":
+    for index, word in enumerate(wanted):
+        if word == ">":
             return len(given) > index
-        if index >= len(given) or token not in ("*", given[index]):
+        if index >= len(given) or word not in ("*", given[index]):
             return False
     return len(wanted) == len(given)

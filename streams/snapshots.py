@@ -1,8 +1,8 @@
 """Snapshots of a shard: columnar, checksummed, listed in an index that moves only after reading back.
 
-A snapshot is the state *after* the commit record at `sequence`. Restart is the newest snapshot plus the tail of the log,
-so its time depends on the tail, not on the history. Kept: all of the last hour's newest two, hourly for a day, daily for
-the retention; `as_of` before the oldest is `GoneError`.
+A snapshot is the state *after* the commit record at `sequence`. Restart is the newest snapshot plus the tail of the
+log, so its time depends on the tail, not on the history. Kept: the newest two, hourly for a day, daily for the
+retention.
 """
 
 import hashlib

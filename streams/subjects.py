@@ -12,7 +12,7 @@ _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 FEED, REJECTED = "FEED", "REJECTED"
 READINGS, CLEARING = "readings", "clearing"
 GATEWAY_PREFIX = "gw-"
-"""The kind `gw-<gateway>` says that a gateway speaks, for the sensors that name it, on any entity of their partition."""
+"""The kind `gw-<gateway>`: a gateway speaks, for the sensors that name it, on any entity of their partition."""
 
 
 def partition(entity: str, partitions: int) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A city in processes of its own, for the whole run; whoever kills a part of it waits until it is well again."""
-    from tests.cluster.running import Running
+    from tests.cluster.running import Running  # noqa: PLC0415 - unit tests need nothing of it
 
     running = Running(tmp_path_factory.mktemp("city") / "data")
     running.start()

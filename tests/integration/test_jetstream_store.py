@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -20,9 +19,9 @@ from tests.integration.conftest import SMALL
 
 
 @pytest.fixture
-async def city(operator: Client) -> AsyncIterator[Client]:
+async def city(operator: Client) -> Client:
     await ensure_streams(operator, Topology({"facility": 4, "road": 2}, max_mb=SMALL))
-    yield operator
+    return operator
 
 
 class TestJetStreamStore(EventStoreContract):
