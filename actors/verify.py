@@ -63,7 +63,7 @@ async def verify_shard(
     """
     # The list first: what is saved later may stand behind the newest commit that the replay reads.
     listed = await snapshots.index()
-    whole = await load(context, store, ingest, None)
+    whole = await load(context, store, ingest, None, every_digest=True)
     newest: ShardState[Any] | None = None
     good = 0
     for info in listed:

@@ -1,7 +1,7 @@
 """Ray, the shard actors, Serve and the city pack in one process: what `serve.node` starts, watches and stops.
 
 `python -m serve.cluster` with the settings in the environment. It says `ready …` or `error …` in one line on its
-output, runs until SIGTERM or until its input ends (whoever started it is gone), and exits with 1 when Ray dies under it.
+output, runs until SIGTERM or until its input ends (whoever started it is gone), and exits with 1 when Ray dies.
 """
 
 import asyncio
