@@ -8,7 +8,7 @@ import psutil
 from rich.table import Table
 
 from schemas.base import from_micros
-from schemas.errors import UnavailableError
+from schemas.errors import SetupError, UnavailableError
 from schemas.settings import Settings
 from serve.commands.instance import connected, shards_of
 from serve.commands.terminal import out
@@ -21,10 +21,7 @@ _HTTP_S = 5.0
 
 
 async def status_of(settings: Settings) -> dict[str, Any]:
-    """Everything that `show` prints, as plain data; `ready` when NATS and the API answer and all shards are served.
-
-    Raises `SetupError` where the folder holds no instance.
-    """
+    """Everything that `show` prints, as plain data; `ready` when NATS and the API answer and all shards are served."""
     found: dict[str, Any] = {"data": str(settings.data), "api": await _api(settings)}
     try:
         async with connected(settings, "status") as connection:
@@ -33,7 +30,7 @@ async def status_of(settings: Settings) -> dict[str, Any]:
             counts = await shards_of(connection, settings)
             keys = [(name, number) for name, count in counts.items() for number in range(count)]
             found["shards"] = [await _shard(connection, *key) for key in keys]
-    except UnavailableError as error:
+    except (UnavailableError, SetupError) as error:
         found |= {"nats": {"error": str(error)}, "streams": [], "shards": []}
     found["free_bytes"] = psutil.disk_usage(str(settings.data)).free if settings.data.exists() else None
     found["ready"] = "error" not in found["nats"] and found["api"]["status"] == "ready"
