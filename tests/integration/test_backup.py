@@ -99,7 +99,7 @@ async def publish(nc: Client, number: int) -> int:
 
 async def folded(shard: Shard[Any], sequence: int) -> None:
     async with asyncio.timeout(20):
-        while shard.state.position.sequence < sequence:  # noqa: ASYNC110 - the owner tells nobody how far it is
+        while shard.state.position.sequence < sequence:
             await asyncio.sleep(0.02)
 
 

@@ -117,14 +117,14 @@ class Writer:
 async def kill(server: EmbeddedServer) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-    while server.pid is not None:  # noqa: ASYNC110 - a process tells nobody that it died
+    while server.pid is not None:
         await asyncio.sleep(0.01)
 
 
 async def grown(writer: Writer, by: int = 20) -> None:
     goal = len(writer.acknowledged) + by
     async with asyncio.timeout(30):
-        while len(writer.acknowledged) < goal:  # noqa: ASYNC110 - the writer tells nobody how far it is
+        while len(writer.acknowledged) < goal:
             await asyncio.sleep(0.05)
 
 
@@ -185,7 +185,7 @@ async def test_a_city_of_one_server_is_restored_onto_three(
     store = JetStreamStore(operator, "facility", 0)
     assert [record.data async for record in store.read()] == [record.data for record in written]
     async with asyncio.timeout(20):
-        while not await copied(operator, store.name):  # noqa: ASYNC110 - only the server knows
+        while not await copied(operator, store.name):
             await asyncio.sleep(0.1)
 
 
