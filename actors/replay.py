@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import orjson
 import pyarrow as pa
 
 from actors.context import Context
@@ -116,9 +115,11 @@ def _compare_digest(context: Context[S], state: ShardState[S], log: str) -> None
         raise DivergenceError(log, state.sequence, "digest")
 
 
-def answer_json(events: Sequence[Event]) -> str:
-    """What a command answers with: its events, `type` beside the fields."""
-    return orjson.dumps([{"type": event.type, **event.model_dump(mode="json")} for event in events]).decode()
+def answer_json(events: Sequence[Event], data: Sequence[str] | None = None) -> str:
+    """What a command answers with: its events, `type` beside the fields. `data`: their JSON where it is at hand."""
+    texts = data if data is not None else [event.model_dump_json() for event in events]
+    parts = [f'{{"type":"{event.type}",{text[1:]}' for event, text in zip(events, texts, strict=True)]
+    return f"[{','.join(parts)}]"
 
 
 async def load(

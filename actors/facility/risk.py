@@ -27,6 +27,10 @@ SEVERAL = 2
 """Warning sensors that together mean danger at a watched grade."""
 
 
+_WITHOUT_RISK = (f.ThresholdsChanged, f.SensorCalibrated, f.SensorReplaced)
+"""Events that leave all that risk is judged by as it is."""
+
+
 def level(facility: Facility) -> f.Risk:
     """The risk by the rule above."""
     heard = [alarm for alarm in facility.alarms.values() if alarm.shelved_until is None]
@@ -62,8 +66,8 @@ def concluded(facility: Facility, kind_of: KindOf, events: list[f.FacilityEvent]
 
     Risk is judged once all of them have happened, so that an alarm which comes shelved does not flash through.
     """
-    if not events:
-        return []
+    if all(isinstance(event, _WITHOUT_RISK) for event in events):
+        return events
     after = facility.copy()
     for event in events:
         after.apply(event)
