@@ -1,0 +1,68 @@
+"""Adds the golden files that are missing: `python -m tests.golden.record`. Changes none that is there."""
+
+import asyncio
+from pathlib import Path
+
+import orjson
+
+from actors.host import CONTEXTS
+from actors.shard import Asked, Shard
+from schemas.base import Command, micros
+from streams.blobs import MemoryBlobs
+from streams.ingest import Observed
+from streams.memory import MemoryIngest, MemoryStore
+from streams.snapshots import Snapshots
+from tests.golden import files
+from tests.golden.story import START, STORIES
+from tests.unit.shard.harness import Sinks, settle
+
+
+async def record(name: str, stem: Path) -> None:
+    """Tell the story to a real shard, with a takeover in the middle, and write down what it stored."""
+    now = micros(START)
+    messages: list[Observed] = []
+    store, blobs = MemoryStore(f"LOG_{name.upper()}_0", lambda: now), MemoryBlobs()
+    snapshots, sinks = Snapshots(blobs, name, 0), Sinks()
+
+    async def owner() -> Shard[object]:
+        shard: Shard[object] = Shard(
+            CONTEXTS[name](), 0, store, MemoryIngest(messages), snapshots, sinks, lambda: now, snapshot_every=10**15
+        )
+        await shard.start()
+        return shard
+
+    steps, shard = STORIES[name](), await owner()
+    for number, (seconds, what) in enumerate(steps):
+        now = micros(START) + int(seconds * 1e6)
+        if number == len(steps) // 2:
+            await shard.snapshot()
+            shard = await owner()
+        if isinstance(what, Command):
+            asked = Asked(what, f"key-{number}#0", f"digest-{number}", micros(what.at))
+            shard.submit(asked)
+            await settle(shard)
+            asked.done.result()
+        else:
+            messages += [what] if what is not None else []
+            await settle(shard)
+    if sinks.rejected:
+        raise SystemExit(f"input was refused: {sinks.rejected}")
+    (info,) = await snapshots.index()
+    stem.with_suffix(".log.jsonl").write_bytes(files.log_lines(store.records))
+    stem.with_suffix(".ingest.jsonl").write_bytes(files.ingest_lines(messages))
+    stem.with_suffix(".index.json").write_bytes(orjson.dumps(info, option=orjson.OPT_APPEND_NEWLINE))
+    stem.with_suffix(".snapshot.arrow").write_bytes(await blobs.get(f"{name}/0/{info.sequence}.arrow") or b"")
+
+
+def main() -> None:
+    """Record what has no file yet."""
+    for name in STORIES:
+        stem = files.HERE / f"{name}-{CONTEXTS[name]().fold_version}"
+        if not stem.with_suffix(".log.jsonl").exists():
+            asyncio.run(record(name, stem))
+    known = {**files.shapes(), **files.read_shapes()}
+    (files.HERE / "shapes.json").write_bytes(files.shapes_text(known))
+
+
+if __name__ == "__main__":
+    main()
