@@ -38,7 +38,7 @@ def main() -> int:
         with _ray(settings) as processes, _city(settings):
             # Ray put its own handler in place, which ends the process at once.
             signal.signal(signal.SIGTERM, _leave)
-            print(f"ready {asyncio.run(_load(settings))}", flush=True)  # noqa: T201 - the line that the node reads
+            print(f"ready {asyncio.run(load(settings))}", flush=True)  # noqa: T201 - the line that the node reads
             return _watch(processes)
     except (BomnaeError, ray.exceptions.RayError) as error:
         print(f"error {' '.join(str(error).split())}", flush=True)  # noqa: T201
@@ -95,7 +95,7 @@ def _city(settings: Settings) -> Iterator[None]:
         supervisor.stop_hosts(settings)
 
 
-async def _load(settings: Settings) -> str:
+async def load(settings: Settings) -> str:
     """Bring the pack's difference into the city; how much there was."""
     pack = load_pack(settings.pack)
     city = City(settings)

@@ -11,6 +11,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from schemas.errors import SetupError
+from schemas.settings import Settings
 from streams import subjects
 from streams.api import JetStreamApiError, request
 from streams.permissions import MIRROR_API, MIRROR_DELIVER
@@ -94,6 +95,17 @@ class Topology:
     replicas: int = 1
     max_mb: Mapping[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, settings: Settings) -> "Topology":
+        """What the settings ask for."""
+        sizes = {
+            "log": settings.log_max_mb,
+            "ingest": settings.ingest_max_mb,
+            "feed": settings.feed_max_mb,
+            "rejected": settings.rejected_max_mb,
+        }
+        return cls({context: settings.shards(context) for context in ("facility", "road")}, settings.replicas, sizes)
+
     def max_bytes(self, key: str) -> int:
         """The size limit of a stream of this family."""
         return self.max_mb.get(key, RETENTION[key].max_mb) * _MEGABYTE
@@ -142,7 +154,7 @@ class Topology:
     def feed_mirror(self) -> dict[str, Any]:
         """Configuration of the apps' own copy of FEED, in the account `APPS`: no subject leads into it."""
         mirror = {"name": subjects.FEED, "external": {"api": MIRROR_API, "deliver": MIRROR_DELIVER}}
-        return {**self._stream("feed", subjects.FEED, None), "mirror": mirror}
+        return {**self._stream("feed", subjects.FEED, None), "mirror": mirror, "persist_mode": "async"}
 
     def _stream(self, key: str, name: str, listens: list[str] | None) -> dict[str, Any]:
         window_ns = {"100 ms": 100 * _MILLISECOND_NS, "10 min": 600 * _SECOND_NS, "–": 0}[RETENTION[key].duplicates]

@@ -6,12 +6,13 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nats
 import pytest
+import yaml
 from nats.aio.client import Client
 
 from schemas.errors import AppendTimeoutError, SequenceConflictError, UnavailableError
@@ -24,7 +25,7 @@ from streams.topology import Topology, ensure_streams
 from tests.contracts.event_store import event
 from tests.integration.conftest import SMALL
 
-DOCS = Path(__file__).parents[2] / "docs" / "nats"
+DOCS = Path(__file__).parents[2] / "docs"
 CITY = Topology({"facility": 1, "road": 1}, replicas=3, max_mb=SMALL)
 
 
@@ -40,7 +41,7 @@ def free_ports(count: int) -> list[int]:
 def cluster(tmp_path: Path) -> Iterator[list[EmbeddedServer]]:
     """Three servers that know the same users."""
     ports = free_ports(3)
-    block = (DOCS / "cluster.conf").read_text()
+    block = (DOCS / "nats" / "cluster.conf").read_text()
     for number, port in enumerate(ports, 1):
         block = block.replace(f"nats-{number}:6222", f"127.0.0.1:{port}")
     servers = []
@@ -195,11 +196,29 @@ async def copied(nc: Client, stream: str) -> bool:
     return [replica["current"] for replica in cluster["replicas"]] == [True, True]
 
 
-def test_the_documented_configuration_is_one_that_the_server_takes(tmp_path: Path) -> None:
+def on_machines(folder: Path) -> None:
     for name in ("nats.conf", "cluster.conf"):
-        shutil.copy(DOCS / name, tmp_path)
+        shutil.copy(DOCS / "nats" / name, folder)
+
+
+def on_kubernetes(folder: Path) -> None:
+    (config,) = (
+        one["data"]["nats.conf"]
+        for one in yaml.safe_load_all((DOCS / "kuberay" / "nats.yaml").read_text())
+        if one["kind"] == "ConfigMap"
+    )
+    (folder / "nats.conf").write_text(config)
+
+
+@pytest.mark.parametrize(("place", "users"), [(on_machines, "conf"), (on_kubernetes, "nats-users")])
+def test_the_documented_configuration_is_one_that_the_server_takes(
+    place: Callable[[Path], None], users: str, tmp_path: Path
+) -> None:
+    for folder in ("conf", "nats-users"):
+        (tmp_path / folder).mkdir()
+    place(tmp_path / "conf")
     credentials.render(tmp_path / "made")
-    shutil.copy(tmp_path / "made" / "nats" / "users.conf", tmp_path)
-    command = [executable(), "--config", str(tmp_path / "nats.conf"), "-t"]
+    shutil.copy(tmp_path / "made" / "nats" / "users.conf", tmp_path / users)
+    command = [executable(), "--config", str(tmp_path / "conf" / "nats.conf"), "-t"]
     checked = subprocess.run(command, env={"NATS_NAME": "nats-1"}, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
