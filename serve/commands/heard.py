@@ -39,12 +39,12 @@ class Heard:
         """What was heard since the last call: a line an alarm or change of risk, a line a kind of other events."""
         untold, self._untold = self._untold, []
         lines = [line for entity, event in untold if (line := _line(entity, event))]
-        rest: dict[str, list[str]] = {}
+        rest: dict[str, dict[str, None]] = {}
         for entity, event in untold:
             if not _line(entity, event):
-                rest.setdefault(_kind(event), []).append(str(event.get("segment", entity)))
+                rest.setdefault(_kind(event), {})[str(event.get("segment") or event.get("sensor") or entity)] = None
         for kind, entities in rest.items():
-            named = ", ".join(entities[:_NAMED])
+            named = ", ".join(list(entities)[:_NAMED])
             more = f" and {len(entities) - _NAMED} more" if len(entities) > _NAMED else ""
             lines.append(f"{kind}: {named}{more}")
         return lines
