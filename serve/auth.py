@@ -31,6 +31,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/metrics"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
     ("GET", "/docs"): PUBLIC,
+    ("GET", "/docs/{file}"): PUBLIC,
     ("GET", "/v1/asyncapi.json"): PUBLIC,
     ("GET", "/v1/live"): PUBLIC,
     ("GET", "/v1/facilities"): PUBLIC,

@@ -1,15 +1,21 @@
 """The service about itself: health, readiness, metrics, and its own descriptions."""
 
+from pathlib import Path
+from typing import Literal
+
+import fastapi_offline
 import orjson
 from fastapi import Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from serve import problems
 from serve.backend import Backend
 from serve.routing import router
 
 routes = router("meta")
+
+_ASSETS = Path(fastapi_offline.__file__).parent / "static"
 
 
 @routes.get("/healthz", summary="This process answers")
@@ -55,4 +61,16 @@ async def openapi_json(request: Request) -> Response:
 @routes.get("/docs", include_in_schema=False)
 async def docs() -> Response:
     """The API to read and try out."""
-    return get_swagger_ui_html(openapi_url="/openapi.json", title="Bomnae 봄내 · API")
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Bomnae 봄내 · API",
+        swagger_js_url="/docs/swagger-ui-bundle.js",
+        swagger_css_url="/docs/swagger-ui.css",
+        swagger_favicon_url="data:,",
+    )
+
+
+@routes.get("/docs/{file}", include_in_schema=False)
+async def docs_file(file: Literal["swagger-ui-bundle.js", "swagger-ui.css"]) -> Response:
+    """The page's own script and style: the browser of a city desk may reach no other host."""
+    return FileResponse(_ASSETS / file, headers={"cache-control": "public, max-age=86400"})

@@ -36,6 +36,15 @@ def test_a_row_of_every_published_table_can_be_described():
             assert set(row(schema, "x")["properties"]) == set(schema.names)
 
 
+async def test_the_docs_page_loads_nothing_from_another_host(client):
+    page = (await client.get("/docs")).text
+    assert "http" not in page
+    for name in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"/docs/{name}" in page
+        assert (await client.get(f"/docs/{name}")).status_code == 200
+    assert (await client.get("/docs/other.js")).status_code == 422
+
+
 async def test_the_docs_page_shows_the_document(client):
     page = await client.get("/docs")
     assert page.status_code == 200
