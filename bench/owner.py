@@ -1,6 +1,7 @@
 """A facility shard that is run in the bench's own process, and when it had committed what."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -48,6 +49,7 @@ class Owner:
 @asynccontextmanager
 async def owner(connection: Connection, number: int, facility: str, sensors: int) -> AsyncIterator[Owner]:
     """Own a shard in which a facility's sensors are registered; leave it at the end."""
+    gc.set_threshold(100_000, 50, 100)  # as a host has it
     owned = Owner(connection, number, await connection.snapshots("facility", number))
     task = asyncio.create_task(owned.shard.run())
     try:

@@ -154,7 +154,9 @@ class Topology:
     def feed_mirror(self) -> dict[str, Any]:
         """Configuration of the apps' own copy of FEED, in the account `APPS`: no subject leads into it."""
         mirror = {"name": subjects.FEED, "external": {"api": MIRROR_API, "deliver": MIRROR_DELIVER}}
-        return {**self._stream("feed", subjects.FEED, None), "mirror": mirror, "persist_mode": "async"}
+        config = {**self._stream("feed", subjects.FEED, None), "mirror": mirror}
+        # No fsync for each message of a copy: what it loses with the power, it fetches from FEED again.
+        return {**config, "persist_mode": "async"} if self.replicas == 1 else config
 
     def _stream(self, key: str, name: str, listens: list[str] | None) -> dict[str, Any]:
         window_ns = {"100 ms": 100 * _MILLISECOND_NS, "10 min": 600 * _SECOND_NS, "–": 0}[RETENTION[key].duplicates]
@@ -201,6 +203,8 @@ async def _ensure(nc: Client, config: dict[str, Any]) -> None:
             raise SetupError(f"{name} was created for {before} shards and cannot have {now}: set {before} shards")
         # Server-side metadata (`_nats.*`) and fields that we do not set stay as they are.
         wanted = {**found, **config, "metadata": {**found.get("metadata", {}), **config.get("metadata", {})}}
+        if "persist_mode" not in found:  # JetStream lets it be chosen at creation only
+            wanted.pop("persist_mode", None)
         # A lower limit than what is stored would stop a stream that refuses new messages.
         wanted["max_bytes"] = max(config["max_bytes"], found["max_bytes"])
         if wanted != found:
