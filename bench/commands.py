@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import orjson
 
+from actors.commit import Asked
 from actors.host import wall_clock
-from actors.shard import Asked
 from bench.city import SENSORS, City, city, sensor_ids
 from bench.owner import Owner, owner
 from bench.report import Report, arguments, percentile, run

@@ -6,10 +6,11 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from actors.commit import Asked
 from actors.facility.context import FacilityContext
 from actors.facility.state import Shard as State
 from actors.host import wall_clock
-from actors.shard import Asked, Shard
+from actors.shard import Shard
 from bench.city import registration, sensor_ids
 from schemas.base import Command
 from streams.connection import Connection

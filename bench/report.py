@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import importlib.metadata
 import platform
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def arguments(bench: str, about: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run(measure: Callable[[], Awaitable[Report]], as_json: bool) -> None:
+def run(measure: Callable[[], Coroutine[Any, Any, Report]], as_json: bool) -> None:
     """Measure and print."""
     report = asyncio.run(measure())
     report.machine["load_after"] = round(psutil.getloadavg()[0], 2)
