@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from actors.commit import Asked
 from actors.context import Context, Published
 from actors.facility.context import FacilityContext
 from actors.journal import Entry
 from actors.road.context import RoadContext
-from actors.shard import Asked, Shard
+from actors.shard import Shard
 from schemas.base import Command
 from schemas.errors import BomnaeError, FencedError, UnavailableError
 from schemas.settings import Settings

@@ -7,17 +7,19 @@ half-way, the owner is thrown away and a new one loads from the log; nothing her
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 import orjson
 import pyarrow as pa
 
+from actors.commit import Asked, Sealer, Work
 from actors.context import Context, Published
+from actors.feeding import Feeding, Sinks, stubbornly
 from actors.journal import Entry
 from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
-from schemas.base import Command, Event, micros
+from schemas.base import Event
 from schemas.errors import (
     AppendTimeoutError,
     BomnaeError,
@@ -28,21 +30,8 @@ from schemas.errors import (
 )
 from schemas.registry import command_to_json
 from streams.ingest import IngestSource, Observed
-from streams.log import (
-    CLAIMED,
-    COMMITTED,
-    MAX_BATCH,
-    SHARD_ENTITY,
-    Batch,
-    Commit,
-    EventStore,
-    Position,
-    Record,
-    read_batches,
-)
-from streams.rejected import Rejection
+from streams.log import Batch, Commit, EventStore, read_batches
 from streams.snapshots import Snapshots
-from streams.subjects import log_subject
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S")
@@ -55,41 +44,6 @@ TICK_EVERY = 1_000_000
 """Microseconds between two looks at the timers."""
 SNAPSHOT_ROWS = 2_000_000
 """Readings behind a snapshot at most: what a restart has to fold again."""
-
-
-class Sinks(Protocol):
-    """Where a shard writes beside its log."""
-
-    async def reject(self, context: str, rejections: Sequence[Rejection]) -> None:
-        """Store refused input durably; repeats with the same ids are recognised."""
-        ...
-
-    async def feed(self, batch: Batch) -> None:
-        """Publish what others may see of a committed batch; repeats with the same ids are recognised."""
-        ...
-
-
-@dataclass(slots=True)
-class Asked:
-    """One command in the queue; `command` is None where only a key is claimed."""
-
-    command: Command | None
-    key: str
-    digest: str
-    at: int
-    done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
-@dataclass(slots=True)
-class _Work:
-    """What the next commit will hold; `data` is the events' JSON, made once for log and answer."""
-
-    events: list[Event] = field(default_factory=list)
-    data: list[str] = field(default_factory=list)
-    end: Position = field(default_factory=Position)
-    clock: int = 0
-    journal: list[dict[str, object]] = field(default_factory=list)
-    answers: list[tuple[Asked, Entry]] = field(default_factory=list)
 
 
 class Shard(Generic[S]):
@@ -118,8 +72,7 @@ class Shard(Generic[S]):
         self._carry: list[Observed] = []
         self._wake = asyncio.Event()
         self._owed_answer: tuple[Asked, Entry] | None = None
-        self._unfed: asyncio.Queue[Batch] = asyncio.Queue(maxsize=64)
-        self._fed = 0
+        self._sealer, self.feeding = Sealer(context, number), Feeding(sinks, store)
         self._ticked = 0
         self._snapshotted = 0
         self._rows = self._rows_behind = 0
@@ -147,15 +100,18 @@ class Shard(Generic[S]):
         feeding: asyncio.Task[None] | None = None
         try:
             await self.start()
-            feeding = asyncio.create_task(self._feed(), name=f"feed {self.store.name}")
-            while True:
+            feeding = asyncio.create_task(self.feeding.run(), name=f"feed {self.store.name}")
+            while not feeding.done():
                 if not await self.step():
                     await self._rest()
+            await feeding
         finally:
             if feeding is not None:
                 feeding.cancel()
             await self._ingest.close()
-            self._refuse_all(UnavailableError(f"the owner of {self.store.name} is leaving: try again"))
+            self._refuse_waiting()
+            if self._owed_answer is not None:
+                self._refuse([self._owed_answer[0]])
 
     async def start(self) -> None:
         """Load, claim the next epoch, and begin to read behind the committed position."""
@@ -163,7 +119,7 @@ class Shard(Generic[S]):
         self._snapshotted = self.state.stored_at
         await self._claim()
         await self._ingest.open(self.state.position, self._wake)
-        await self._feed_again()
+        await self.feeding.again(self.state.fed)
         self._on_change()
 
     async def step(self) -> bool:
@@ -177,7 +133,10 @@ class Shard(Generic[S]):
             # What was asked is already so: the newest commit holds it.
             self._answer(work, self.state.sequence)
             return bool(work.answers)
-        await self._commit(work)
+        try:
+            await self._commit(work)
+        finally:
+            self._refuse([asked for asked, _ in work.answers])
         return True
 
     async def _rest(self) -> None:
@@ -191,9 +150,9 @@ class Shard(Generic[S]):
     async def _claim(self) -> None:
         while True:
             epoch, expected = self.state.epoch + 1, await self.store.last_sequence()
-            record = self._sealed([], CLAIMED, _Work(end=self.state.position), epoch, self._attempt_id(epoch, expected))
+            records = self._sealer.claim(self.state, epoch, self._attempt_id(epoch, expected), self._clock())
             try:
-                sequence = await self.store.append([record], expected)
+                sequence = await self.store.append(records, expected)
             except (SequenceConflictError, AppendTimeoutError):
                 sequence = 0
             await catch_up(self.context, self.state, self.store, self._ingest)
@@ -204,28 +163,28 @@ class Shard(Generic[S]):
         # Unique per owner and attempt: two owners differ in `id(self)` and time, one owner in the expected sequence.
         return f"{self.context.name}-{self.number}-{epoch}-{expected}-{self._clock():x}-{id(self):x}"
 
-    async def _gather(self) -> _Work:
-        work, self._rows = _Work(end=self.state.position), 0
+    async def _gather(self) -> Work:
+        work, self._rows = Work(end=self.state.position), 0
+        found: list[Event] = []
         messages = self._carry or self._ingest.pull(PULL)
         if messages:
             outcome = self.context.observe(self.state.domain, messages, self.state.position, MAX_EVENTS)
-            work.events, work.end, self._rows = list(outcome.events), outcome.end, outcome.rows
+            found, work.end, self._rows = list(outcome.events), outcome.end, outcome.rows
             self._carry = [message for message in messages if message.sequence > outcome.end.sequence]
             if outcome.rejections:
-                await self._stubbornly(lambda: self._sinks.reject(self.context.name, outcome.rejections))
+                refused = outcome.rejections
+                await stubbornly(lambda: self._sinks.reject(self.context.name, refused), self.store.name)
         now = self._clock()
         if not messages and self._ingest.caught_up and now >= self._ticked + TICK_EVERY:
             self._ticked = now
             if events := self.context.tick(self.state.domain, now):
-                work.events, work.clock = work.events + events, now
-        work.data = [event.model_dump_json() for event in work.events]
-        while (
-            self._queue and not self.state.owed and len(work.events) < MAX_BATCH - 1 and len(work.journal) < MAX_BATCH
-        ):
+                found, work.clock = found + events, now
+        work.add(found, [event.model_dump_json() for event in found])
+        while self._queue and not self.state.owed and work.room:
             self._take(self._queue.popleft(), work)
         return work
 
-    def _take(self, asked: Asked, work: _Work) -> None:
+    def _take(self, asked: Asked, work: Work) -> None:
         if asked.done.cancelled():
             return
         try:
@@ -236,16 +195,17 @@ class Shard(Generic[S]):
         except BomnaeError as error:
             asked.done.set_exception(error)
             return
-        taken = events[: MAX_BATCH - 1 - len(work.events)]
+        taken = events[: work.room]
         for event in taken:
             self.context.evolve(self.state.domain, event)
         data = [event.model_dump_json() for event in events]
-        work.events += taken
-        work.data += data[: len(taken)]
+        work.add(taken, data[: len(taken)])
         entry = Entry(asked.digest, asked.at, 0, answer_json(events, data))
         if events or asked.key:
-            command = orjson.Fragment(command_to_json(asked.command)) if asked.command is not None else None
-            work.journal.append({"key": asked.key, "digest": asked.digest, "at": asked.at, "command": command})
+            command = command_to_json(asked.command) if asked.command is not None else b"null"
+            work.size += len(command)
+            journal = {"key": asked.key, "digest": asked.digest, "at": asked.at, "command": orjson.Fragment(command)}
+            work.journal.append(journal)
         if asked.key:
             self.state.journal.keep(asked.key, entry)
         if rest := events[len(taken) :]:
@@ -254,34 +214,32 @@ class Shard(Generic[S]):
         else:
             work.answers.append((asked, entry))
 
-    def _answer_known(self, asked: Asked, entry: Entry, work: _Work) -> None:
+    def _answer_known(self, asked: Asked, entry: Entry, work: Work) -> None:
         if entry.sequence:
             asked.done.set_result(replace(entry, repeated=True))
         else:
             work.answers.append((asked, entry))
 
-    def _pay(self) -> _Work:
+    def _pay(self) -> Work:
         """The next part of a command whose events did not fit into one batch."""
-        work = _Work(end=self.state.position)
-        for _ in range(min(MAX_BATCH - 1, len(self.state.owed))):
+        work = Work(end=self.state.position)
+        while self.state.owed and work.room:
             event = self.state.owed.popleft()
             self.context.evolve(self.state.domain, event)
-            work.events.append(event)
-            work.data.append(event.model_dump_json())
+            work.add([event], [event.model_dump_json()])
         if not self.state.owed and self._owed_answer is not None:
             work.answers.append(self._owed_answer)
             self._owed_answer = None
         return work
 
-    async def _commit(self, work: _Work) -> None:
-        digest = self.context.digest(self.state.domain)
-        self.state.digest = digest
+    async def _commit(self, work: Work) -> None:
+        self.state.digest = self.context.digest(self.state.domain)
         attempts: set[str] = set()
         expected, landed = self.state.sequence, None
         while landed is None:
             attempt = self._attempt_id(self.state.epoch, expected)
             attempts.add(attempt)
-            records = self._records(work, attempt)
+            records = self._sealer.batch(self.state, work, attempt, self.feeding.done, self._clock())
             try:
                 landed = await self.store.append(records, expected)
             except StorageFullError as error:
@@ -293,16 +251,16 @@ class Shard(Generic[S]):
                 landed, expected = await self._landed(attempts)
         self.full = False
         self._after(work, landed)
-        await self._unfed.put(Batch(tuple(records[:-1]), Commit.from_json(records[-1].data), attempt, landed, 0))
+        await self.feeding.put(Batch(tuple(records[:-1]), Commit.from_json(records[-1].data), attempt, landed, 0))
         self._snapshot_if_due()
 
-    def _after(self, work: _Work, sequence: int) -> None:
+    def _after(self, work: Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
         self._answer(work, sequence)
         self._on_change()
 
-    def _answer(self, work: _Work, sequence: int) -> None:
+    def _answer(self, work: Work, sequence: int) -> None:
         for asked, entry in work.answers:
             entry.sequence = sequence
             if not asked.done.done():
@@ -351,78 +309,16 @@ class Shard(Generic[S]):
         if not self.full:
             logger.error("%s", error)
             self.full = True
-        self._refuse_all(UnavailableError(str(error), retry_after_s=5))
+        self._refuse_waiting(UnavailableError(str(error), retry_after_s=5))
 
-    def _refuse_all(self, error: BomnaeError) -> None:
-        while self._queue:
-            asked = self._queue.popleft()
-            if not asked.done.done():
-                asked.done.set_exception(error)
+    def _refuse(self, asked: list[Asked], why: BomnaeError | None = None) -> None:
+        """Answer those who were not answered yet."""
+        for one in asked:
+            if not one.done.done():
+                unknown = f"the owner of {self.store.name} left: whether the write landed is unknown, repeat its key"
+                one.done.set_exception(why or UnavailableError(unknown))
 
-    def _records(self, work: _Work, attempt: str) -> list[Record]:
-        name, shard, number = self.context.name, self.number, self.state.number + 1
-        records = [
-            Record(
-                subject=log_subject(name, shard, event.entity, event.name),
-                type=event.type,
-                data=data.encode(),
-                id=f"{name}-{shard}-{number}-{index}",
-                batch=attempt,
-                time=micros(event.at),
-            )
-            for index, (event, data) in enumerate(zip(work.events, work.data, strict=True))
-        ]
-        return [*records, self._sealed(records, COMMITTED, work, self.state.epoch, attempt)]
-
-    def _sealed(self, records: list[Record], kind: str, work: _Work, epoch: int, attempt: str) -> Record:
-        name, shard, number = self.context.name, self.number, self.state.number + 1
-        commit = Commit(
-            kind=kind,
-            context=name,
-            shard=shard,
-            epoch=epoch,
-            number=number,
-            start=self.state.position,
-            end=work.end,
-            clock=work.clock,
-            events=len(records),
-            digest=self.state.digest,
-            fold_version=self.context.fold_version,
-            fed=self._fed,
-            commands=work.journal,
-        )
-        return Record(
-            subject=log_subject(name, shard, SHARD_ENTITY, kind),
-            type=f"city.shard.{kind}.v1",
-            data=commit.to_json(),
-            id=f"{name}-{shard}-{number}-{kind}",
-            batch=attempt,
-            time=self._clock(),
-        )
-
-    async def _feed(self) -> None:
-        while True:
-            batch = await self._unfed.get()
-            if batch.events:
-                await self._stubbornly(lambda batch=batch: self._sinks.feed(batch))  # type: ignore[misc]
-            self._fed = batch.sequence
-
-    async def _feed_again(self) -> None:
-        """Publish what an earlier owner may not have published: everything behind its last known feed position."""
-        self._fed = self.state.fed
-        async for batch in read_batches(self.store, self._fed):
-            if batch.events:
-                await self._stubbornly(lambda batch=batch: self._sinks.feed(batch))  # type: ignore[misc]
-            self._fed = batch.sequence
-
-    async def _stubbornly(self, act: Callable[[], Awaitable[None]]) -> None:
-        """Repeat an idempotent write until it lands: nothing refused or fed is ever dropped."""
-        wait = 0.05
-        while True:
-            try:
-                await act()
-                return
-            except (TimeoutError, BomnaeError, OSError) as error:
-                logger.warning("%s: %s; trying again", self.store.name, error)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, 2.0)
+    def _refuse_waiting(self, why: BomnaeError | None = None) -> None:
+        waiting = list(self._queue)
+        self._queue.clear()
+        self._refuse(waiting, why)

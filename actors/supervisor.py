@@ -15,10 +15,7 @@ CONTEXTS = ("facility", "road")
 def host_configs(settings: Settings) -> dict[str, HostConfig]:
     """What each named host is to do."""
     shards = {context: settings.shards(context) for context in CONTEXTS}
-    return {
-        name: HostConfig(settings, keys)
-        for name, keys in placement(shards, settings.shard_hosts).items()
-    }
+    return {name: HostConfig(settings, keys) for name, keys in placement(shards, settings.shard_hosts).items()}
 
 
 def ensure_hosts(settings: Settings) -> list[Any]:

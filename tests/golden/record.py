@@ -5,8 +5,9 @@ from pathlib import Path
 
 import orjson
 
+from actors.commit import Asked
 from actors.host import CONTEXTS
-from actors.shard import Asked, Shard
+from actors.shard import Shard
 from schemas.base import Command, micros
 from streams.blobs import MemoryBlobs
 from streams.ingest import Observed

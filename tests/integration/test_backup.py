@@ -15,9 +15,10 @@ import orjson
 import pytest
 from nats.aio.client import Client
 
+from actors.commit import Asked
 from actors.facility.context import FacilityContext
 from actors.replay import ShardState, load
-from actors.shard import Asked, Shard
+from actors.shard import Shard
 from schemas import facility as f
 from schemas.base import micros
 from schemas.errors import SetupError

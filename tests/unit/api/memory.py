@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
+from actors.commit import Asked
 from actors.facility.context import FacilityContext
 from actors.replay import load
 from actors.road.context import RoadContext
-from actors.shard import Asked, Shard
+from actors.shard import Shard
 from schemas.base import Command, from_micros, micros
 from schemas.errors import GoneError, InvalidError, NotFoundError, UnavailableError
 from schemas.registry import read_event
@@ -71,8 +72,8 @@ class MemoryBackend:
         for owned in self.owned.values():
             while await owned.shard.step():
                 pass
-            while not owned.shard._unfed.empty():
-                self._publish(owned.shard._unfed.get_nowait())
+            while (batch := owned.shard.feeding.take()) is not None:
+                self._publish(batch)
 
     def _publish(self, batch: Any) -> None:
         for message in messages(batch):

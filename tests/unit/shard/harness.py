@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
+from actors.commit import Asked
 from actors.journal import Entry
-from actors.shard import Asked, Shard
+from actors.shard import Shard
 from schemas.base import from_micros
 from streams.blobs import MemoryBlobs
 from streams.ingest import Observed

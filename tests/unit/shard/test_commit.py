@@ -188,3 +188,13 @@ async def test_a_log_that_was_tampered_with_does_not_load() -> None:
     world.messages[0] = type(world.messages[0])(1, "a", "rows", 1, {}, b"[7]")
     with pytest.raises(DivergenceError, match="replay gives another event"):
         await load(CounterContext(), world.store, MemoryIngest(world.messages), None)
+
+
+async def test_commands_that_are_too_large_together_go_into_several_commits() -> None:
+    world = World()
+    shard = await world.started()
+    asked = [ask(shard, "x" * 1_500_000 + str(number)) for number in range(3)]
+    await settle(shard)
+    batches = [batch async for batch in read_batches(world.store) if batch.events]
+    assert [len(batch.events) for batch in batches] == [2, 1]
+    assert all(answer(one).sequence for one in asked)

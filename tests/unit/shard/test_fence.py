@@ -42,9 +42,11 @@ async def test_a_zombie_that_writes_after_its_successor_claimed_is_fenced_and_ch
     world = World()
     zombie = await world.started()
     successor = await world.started()
-    ask(zombie, "a")
+    asked = ask(zombie, "a")
     with pytest.raises(FencedError):
         await zombie.step()
+    with pytest.raises(UnavailableError, match="repeat its key"):
+        answer(asked)
     ask(successor, "a")
     await settle(successor)
     assert successor.state.domain == {"a": 1}

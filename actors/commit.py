@@ -1,0 +1,109 @@
+"""What one commit holds, and the records of its batch: the events, then the commit record that seals them."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from actors.context import Context
+from actors.journal import Entry
+from actors.replay import ShardState
+from schemas.base import Command, Event, micros
+from streams.log import CLAIMED, COMMITTED, MAX_BATCH, SHARD_ENTITY, Commit, Position, Record
+from streams.subjects import log_subject
+
+S = TypeVar("S")
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Bytes of events and commands in one commit, about: half of what one message may hold, the commit record being one."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """One command in the queue; `command` is None where only a key is claimed."""
+
+    command: Command | None
+    key: str
+    digest: str
+    at: int
+    done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(slots=True)
+class Work:
+    """What the next commit will hold; `data` is the events' JSON, made once for log and answer."""
+
+    events: list[Event] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    end: Position = field(default_factory=Position)
+    clock: int = 0
+    journal: list[dict[str, object]] = field(default_factory=list)
+    answers: list[tuple[Asked, Entry]] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many more events fit; 0 where a command more would make the batch too large."""
+        if len(self.journal) >= MAX_BATCH or self.size >= MAX_BYTES:
+            return 0
+        return MAX_BATCH - 1 - len(self.events)
+
+    def add(self, events: list[Event], data: list[str]) -> None:
+        """Take events that are evolved already, with their JSON."""
+        self.events += events
+        self.data += data
+        self.size += sum(map(len, data))
+
+
+@dataclass(frozen=True, slots=True)
+class Sealer(Generic[S]):
+    """Makes the records of a shard's batches. Pure: the same state, work and arguments give the same records."""
+
+    context: Context[S]
+    shard: int
+
+    def batch(self, state: ShardState[S], work: Work, attempt: str, fed: int, now: int) -> list[Record]:
+        """The events of `work` and their commit record; `attempt` is the batch id, `now` µs UTC."""
+        name, number = self.context.name, state.number + 1
+        records = [
+            Record(
+                subject=log_subject(name, self.shard, event.entity, event.name),
+                type=event.type,
+                data=data.encode(),
+                id=f"{name}-{self.shard}-{number}-{index}",
+                batch=attempt,
+                time=micros(event.at),
+            )
+            for index, (event, data) in enumerate(zip(work.events, work.data, strict=True))
+        ]
+        return [*records, self._seal(state, COMMITTED, work, state.epoch, attempt, fed=fed, now=now)]
+
+    def claim(self, state: ShardState[S], epoch: int, attempt: str, now: int) -> list[Record]:
+        """The one record by which an owner of a new epoch takes the shard."""
+        work = Work(end=state.position)
+        return [self._seal(state, CLAIMED, work, epoch, attempt, fed=state.fed, now=now)]
+
+    def _seal(self, state: ShardState[S], kind: str, work: Work, epoch: int, attempt: str, **at: Any) -> Record:
+        name, number = self.context.name, state.number + 1
+        commit = Commit(
+            kind=kind,
+            context=name,
+            shard=self.shard,
+            epoch=epoch,
+            number=number,
+            start=state.position,
+            end=work.end,
+            clock=work.clock,
+            events=len(work.events),
+            digest=state.digest,
+            fold_version=self.context.fold_version,
+            fed=at["fed"],
+            commands=work.journal,
+        )
+        return Record(
+            subject=log_subject(name, self.shard, SHARD_ENTITY, kind),
+            type=f"city.shard.{kind}.v1",
+            data=commit.to_json(),
+            id=f"{name}-{self.shard}-{number}-{kind}",
+            batch=attempt,
+            time=at["now"],
+        )
