@@ -7,9 +7,9 @@ output, runs until SIGTERM or until its input ends (whoever started it is gone),
 import asyncio
 import logging
 import os
-import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -35,14 +35,17 @@ def main() -> int:
     """Run; the exit code."""
     settings = Settings()
     try:
-        with _ray(settings) as processes, _city(settings):
+        with _ray(settings), _city(settings):
             # Ray put its own handler in place, which ends the process at once.
             signal.signal(signal.SIGTERM, _leave)
             print(f"ready {asyncio.run(load(settings))}", flush=True)  # noqa: T201 - the line that the node reads
-            return _watch(processes)
+            sys.stdin.read()
+    except _LeavingError:
+        pass
     except (BomnaeError, ray.exceptions.RayError) as error:
         print(f"error {' '.join(str(error).split())}", flush=True)  # noqa: T201
         return 2
+    return 0
 
 
 class _LeavingError(Exception):
@@ -53,21 +56,17 @@ def _leave(number: int, frame: FrameType | None) -> None:
     raise _LeavingError
 
 
-def _watch(processes: list[psutil.Process]) -> int:
-    try:
-        while True:
-            if not all(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes):
-                # Nothing to drain: the log is the truth, and whoever starts us anew goes on from it.
-                os._exit(1)
-            readable, _, _ = select.select([sys.stdin], [], [], _LOOK_S)
-            if readable and not sys.stdin.read(1):
-                return 0
-    except _LeavingError:
-        return 0
+def _leave_with(processes: list[psutil.Process], leaving: threading.Event) -> None:
+    """End this process when one of these has ended. A call to a Ray that is gone would wait for a minute first."""
+    while not psutil.wait_procs(processes, _LOOK_S)[0]:
+        pass
+    if not leaving.is_set():
+        # Nothing to drain: the log is the truth, and whoever starts us anew goes on from it.
+        os._exit(1)
 
 
 @contextmanager
-def _ray(settings: Settings) -> Iterator[list[psutil.Process]]:
+def _ray(settings: Settings) -> Iterator[None]:
     ray.init(
         address=settings.ray_address or "local",
         namespace=settings.ray_namespace,
@@ -75,10 +74,14 @@ def _ray(settings: Settings) -> Iterator[list[psutil.Process]]:
         log_to_driver=False,
         logging_level=logging.WARNING,
     )
-    vital = {"gcs_server", "raylet"}
+    vital = [one for one in psutil.Process().children(recursive=True) if one.name() in {"gcs_server", "raylet"}]
+    leaving = threading.Event()
+    if vital:
+        threading.Thread(target=_leave_with, args=(vital, leaving), daemon=True).start()
     try:
-        yield [one for one in psutil.Process().children(recursive=True) if one.name() in vital]
+        yield
     finally:
+        leaving.set()
         ray.shutdown()
 
 

@@ -16,6 +16,8 @@ from streams.asyncapi import document
 
 Message = MutableMapping[str, Any]
 LIVE_PREFIX = "/v1/live"
+_HEALTH_S = 1.0
+"""Serve notices a killed replica at its next health check, and only then starts another."""
 
 
 class Rooted:
@@ -74,7 +76,7 @@ def app(settings: Settings | None = None) -> Application:
         num_replicas=settings.api_replicas,
         max_ongoing_requests=ongoing,
         ray_actor_options={"num_cpus": 0.1},
-        health_check_period_s=5,
+        health_check_period_s=_HEALTH_S,
         graceful_shutdown_timeout_s=5,
     )
     return deployment(ray_serve.ingress()(Api)).bind(settings)
@@ -88,7 +90,7 @@ def live(settings: Settings | None = None) -> Application:
         num_replicas=1,
         max_ongoing_requests=settings.live_concurrency + settings.queue,
         ray_actor_options={"num_cpus": 0.1},
-        health_check_period_s=5,
+        health_check_period_s=_HEALTH_S,
         graceful_shutdown_timeout_s=1,
     )
     return deployment(ray_serve.ingress()(Api)).bind(settings)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -108,9 +108,12 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        _clear(self._process.pid)
 
     def start(self) -> None:
-        """Start it, once more where it ran before."""
+        """Start it, once more where it ran before; what is left of the processes that it had started is ended first."""
+        if self._process is not None:
+            _clear(self._process.pid)
         self._said = []
         with self._log.open("ab") as log:
             # In a session of its own: Ctrl-C in a terminal reaches us alone, and we decide the order.
@@ -148,6 +151,25 @@ class Child:
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         if process.stdout is not None:
             self._said.extend(process.stdout)
+
+
+def _clear(session: int) -> None:
+    """Kill what a dead session left behind.
+
+    Ray's processes notice that their raylet is gone, but its HAProxy does not: it would keep the HTTP port for ever.
+    """
+    while members := [one for one in psutil.process_iter() if _is_of(one, session)]:
+        for one in members:
+            with suppress(psutil.Error):
+                one.kill()
+        psutil.wait_procs(members, _LOOK_S)
+
+
+def _is_of(process: psutil.Process, session: int) -> bool:
+    try:
+        return os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):
+        return False
 
 
 def _tend(console: Console, server: EmbeddedServer, children: list[Child]) -> None:

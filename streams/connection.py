@@ -4,11 +4,13 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import nats
 import orjson
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import UnexpectedEOF
 
 from schemas.errors import SetupError, StorageFullError, UnavailableError
 from schemas.settings import Settings
@@ -64,7 +66,8 @@ async def connect(access: Access, name: str) -> Client:
     async def report(error: Exception) -> None:
         logger.warning("%s: NATS: %s", name, error or type(error).__name__)
 
-    return await nats.connect(
+    nc = _Client()
+    await nc.connect(
         servers=list(access.urls),
         user=access.user,
         password=access.password,
@@ -73,11 +76,39 @@ async def connect(access: Access, name: str) -> Client:
         error_cb=report,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=_RECONNECT_S,
+        reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type] - fractions are well
         ping_interval=5,
         max_outstanding_pings=3,
         connect_timeout=5,
+        disconnected_cb=nc.lose,
     )
+    return nc
+
+
+class _Client(Client):
+    """Whoever waits for an answer when the connection is lost hears of it at once: no answer will come any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: set[asyncio.Task[Msg]] = set()
+
+    async def request(self, *args: Any, **options: Any) -> Msg:
+        """See `Client.request`. Raises `UnexpectedEOF` as well: whether the request arrived is unknown then."""
+        waiting = asyncio.ensure_future(super().request(*args, **options))
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise UnexpectedEOF from None
+
+    async def lose(self) -> None:
+        """End the waiting of all."""
+        for waiting in list(self._waiting):
+            waiting.cancel()
 
 
 class Connection:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,12 +117,13 @@ class Running:
         family = psutil.Process(self.process.pid).children(recursive=True)
         return [one for one in family if name in " ".join(_command(one))]
 
-    def kill(self, name: str) -> None:
-        """SIGKILL every process of this city whose command line contains `name`; at least one."""
-        victims = self.descendants(name)
-        assert victims, f"no process {name} among {[_command(p)[:1] for p in self.descendants('')]}"
+    def kill(self, *names: str) -> None:
+        """SIGKILL every process of this city whose command line contains one of `names`; at least one."""
+        victims = [victim for name in names for victim in self.descendants(name)]
+        assert victims, f"no process {names} among {[_command(p)[:1] for p in self.descendants('')]}"
         for victim in victims:
-            victim.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                victim.send_signal(signal.SIGKILL)
 
 
 def _command(process: psutil.Process) -> list[str]:
