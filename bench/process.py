@@ -1,4 +1,4 @@
-"""A `ShardHost` in a process of its own, which can be killed. No Ray: what is measured is the owner, not its wrapper."""
+"""A `ShardHost` in a process of its own, which can be killed. Without Ray: the owner is measured, not its wrapper."""
 
 import asyncio
 import logging
@@ -20,13 +20,16 @@ from schemas.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """A state as the host published it: when (monotonic s), what is folded, how many readings the sensors counted."""
+    """A state as the host published it: when (monotonic s), what is folded, how many readings the sensors counted.
+
+    `loading_s`: time since this process began to own its shards.
+    """
 
     at: float
     shard: ShardKey
     ingested: int
     counted: int
-    position: int
+    loading_s: float
 
 
 class HostProcess:
@@ -93,6 +96,7 @@ def _serve(config: HostConfig, calls: Pipe, told: Pipe) -> None:
 
 async def _work(config: HostConfig, calls: Pipe, told: Pipe) -> None:
     host = ShardHost(config, "bench-host")
+    began = time.monotonic()
     await host.start()
     answering = asyncio.create_task(_answer(host, calls))
     known: dict[ShardKey, int] = {}
@@ -100,7 +104,8 @@ async def _work(config: HostConfig, calls: Pipe, told: Pipe) -> None:
         for key, one in (await host.changed(known, 5.0)).items():
             known[key] = one.position
             counted = pc.sum(one.tables["sensors"]["count"]).as_py() or 0
-            told.send(News(time.monotonic(), key, one.ingested, counted, one.position))
+            now = time.monotonic()
+            told.send(News(now, key, one.ingested, counted, now - began))
     answering.result()
 
 
