@@ -120,7 +120,7 @@ def test_the_settings_of_a_node_are_ones_that_exist(tmp_path: Path, monkeypatch:
 def test_nothing_is_installed_that_is_not_pinned() -> None:
     first, second = (line for line in cluster()["setup_commands"] if "pip install" in line)
     assert "--require-hashes -r ~/bomnae/requirements.lock" in first
-    assert "--no-deps" in second
+    assert "--no-deps --no-build-isolation" in second
 
 
 def test_serve_deploy_takes_the_configuration() -> None:
