@@ -23,7 +23,7 @@ from rich.console import Console
 from schemas.errors import SetupError
 from schemas.packs.load import load_pack
 from schemas.settings import Settings
-from serve import ingress
+from serve import address, ingress
 from serve.secret import ensure_secret
 from streams import credentials
 from streams.instance import Ports
@@ -51,6 +51,7 @@ def run(settings: Settings, console: Console) -> int:
             stack.enter_context(server)
             _check_port(settings.host, settings.http_port, "http")
             ensure_secret(settings)
+            address.remember(settings)
             asyncio.run(_streams(settings, server))
             status.update("starting Ray, the shards and the API (about 20 s)")
             environment = {**os.environ, **_exported(settings), **ingress.environment(settings)}

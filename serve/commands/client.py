@@ -10,6 +10,7 @@ import aiohttp
 
 from schemas.errors import InvalidError, UnavailableError
 from schemas.settings import Settings
+from serve.address import recall
 from serve.auth import Principal
 from serve.commands.calls import Call
 from serve.commands.token import token
@@ -24,7 +25,7 @@ class Api:
     """The API of a running instance, as a principal who may command facilities and roads. Use as a context manager."""
 
     def __init__(self, settings: Settings, by: str) -> None:
-        self._base = f"http://{settings.host}:{settings.http_port}"
+        self._base = recall(settings)
         bearer = token(settings, Principal(by, frozenset({"safety", "road"})), _TOKEN_H)
         self._session = aiohttp.ClientSession(
             self._base, headers={"authorization": f"Bearer {bearer}"}, timeout=_TIMEOUT

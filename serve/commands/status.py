@@ -10,6 +10,7 @@ from rich.table import Table
 from schemas.base import from_micros
 from schemas.errors import SetupError, UnavailableError
 from schemas.settings import Settings
+from serve.address import recall
 from serve.commands.instance import connected, shards_of
 from serve.commands.terminal import out
 from streams.api import request
@@ -39,7 +40,7 @@ async def status_of(settings: Settings) -> dict[str, Any]:
 
 async def _api(settings: Settings) -> dict[str, Any]:
     """What `/readyz` says: `ready`, `not-ready` with the parts, or `down`."""
-    url = f"http://{settings.host}:{settings.http_port}"
+    url = recall(settings)
     try:
         timeout = aiohttp.ClientTimeout(total=_HTTP_S)
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/readyz") as response:
