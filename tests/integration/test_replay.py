@@ -36,7 +36,7 @@ async def test_the_bridge_of_the_load_test_alarms_and_a_second_replay_only_count
 
     assert "alarm-raised: danger at openlab-bridge" in said
     assert "CC BY-SA 4.0" in said
-    laser = next(one for one in first["sensors"] if one["sensor"] == "openlab-laser-3")
+    laser = next(one for one in first["sensors"] if one["sensor"] == "openlab-laser-4")
     assert laser["bad"] > 0
     assert laser["time"].startswith("2025-05-06")
     assert "no event, nothing has changed" in said_again
