@@ -76,7 +76,7 @@ async def connect(access: Access, name: str) -> Client:
         error_cb=report,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type] - fractions are well
+        reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type]  # fractions are well
         ping_interval=5,
         max_outstanding_pings=3,
         connect_timeout=5,
