@@ -42,7 +42,8 @@ def run(settings: Settings, console: Console) -> int:
     city that does not come up; `PackError` for a pack that breaks a rule. What is in the data folder goes on at the
     next start.
     """
-    settings = settings.model_copy(update={"data": settings.data.absolute()})
+    port = settings.http_port or ingress.free_ports(1)[0]
+    settings = settings.model_copy(update={"data": settings.data.absolute(), "http_port": port})
     load_pack(settings.pack)
     stop = Stop()
     with ExitStack() as stack:
