@@ -9,8 +9,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from actors.board import Board, ShardKey
 from actors.commit import Asked
 from actors.context import Context, Published
 from actors.facility.context import FacilityContext
@@ -22,13 +24,12 @@ from schemas.errors import BomnaeError, FencedError, UnavailableError
 from schemas.settings import Settings
 from streams.connection import Connection, access_of
 
+__all__ = ["CONTEXTS", "HostConfig", "Request", "ShardHost", "ShardKey", "wall_clock"]
+
 logger = logging.getLogger(__name__)
 
 CONTEXTS: dict[str, Callable[[], Context[Any]]] = {"facility": FacilityContext, "road": RoadContext}
 """Every context that shards can hold, by name."""
-
-ShardKey = tuple[str, int]
-"""Context and number."""
 
 
 def wall_clock() -> int:
@@ -66,10 +67,8 @@ class ShardHost:
         self._config, self._name, self._clock = config, name, clock
         self._shards: dict[ShardKey, Shard[Any]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._dirty: dict[ShardKey, asyncio.Event] = {}
-        self.published: dict[ShardKey, Published] = {}
+        self._board = Board(config.settings.publish_every_ms / 1000)
         self.failures: dict[ShardKey, str] = {}
-        self._changed = asyncio.Condition()
         self.left = asyncio.Event()
         self._connection: Connection | None = None
 
@@ -77,6 +76,11 @@ class ShardHost:
     def shards(self) -> tuple[ShardKey, ...]:
         """What this host is to own."""
         return self._config.shards
+
+    @property
+    def published(self) -> dict[ShardKey, Published]:
+        """The newest state of each shard that readers may see."""
+        return self._board.published
 
     async def start(self) -> None:
         """Connect, and begin to own the shards in the background.
@@ -87,9 +91,7 @@ class ShardHost:
         gc.set_threshold(100_000, 50, 100)
         self._connection = await Connection.open(access_of(self._config.settings), self._name)
         for key in self._config.shards:
-            self._dirty[key] = asyncio.Event()
             self._tasks.append(asyncio.create_task(self._own(key), name=f"own {key}"))
-            self._tasks.append(asyncio.create_task(self._publish(key), name=f"publish {key}"))
 
     async def stop(self) -> None:
         """Leave all shards and disconnect. What is committed stays, what is not is answered as unavailable."""
@@ -117,16 +119,7 @@ class ShardHost:
 
     async def changed(self, known: dict[ShardKey, int], timeout_s: float) -> dict[ShardKey, Published]:
         """What was published beyond the known log sequences, waiting at most `timeout_s` for anything."""
-
-        def newer() -> dict[ShardKey, Published]:
-            return {key: one for key, one in self.published.items() if one.position > known.get(key, -1)}
-
-        async with self._changed:
-            try:
-                await asyncio.wait_for(self._changed.wait_for(newer), timeout_s)
-            except TimeoutError:
-                return {}
-            return newer()
+        return await self._board.changed(known, timeout_s)
 
     async def _own(self, key: ShardKey) -> None:
         while True:
@@ -162,23 +155,13 @@ class ShardHost:
             await self._connection.snapshots(name, number),
             self._connection,
             self._clock,
-            self._dirty[key].set,
+            partial(self._moved, key),
             int(self._config.settings.snapshot_every_s * 1e6),
         )
 
-    async def _publish(self, key: ShardKey) -> None:
-        """After a change publish the state, at most every `publish_every_s`."""
-        while True:
-            await self._dirty[key].wait()
-            self._dirty[key].clear()
-            if (shard := self._shards.get(key)) is None:
-                continue
-            self.failures.pop(key, None)
-            published = shard.published()
-            async with self._changed:
-                self.published[key] = published
-                self._changed.notify_all()
-            await asyncio.sleep(self._config.settings.publish_every_ms / 1000)
+    def _moved(self, key: ShardKey) -> None:
+        self.failures.pop(key, None)
+        self._board.offer(key, self._shards[key])
 
 
 async def _settled(asked: Asked) -> Entry | BomnaeError:

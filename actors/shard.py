@@ -49,7 +49,8 @@ SNAPSHOT_ROWS = 2_000_000
 class Shard(Generic[S]):
     """One shard in the hands of one owner.
 
-    `clock` gives µs UTC and is the only clock. `on_change` is called after each commit.
+    `clock` gives µs UTC and is the only clock. `on_change` is called in the moment of each commit. `settled` says that
+    the state is as of the newest commit: while one is under way it is ahead of the log, and nobody may see it.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Shard(Generic[S]):
         self._rows = self._rows_behind = 0
         self._saving: asyncio.Task[None] | None = None
         self.full = False
+        self.settled = True
 
     def submit(self, asked: Asked) -> None:
         """Queue a command; `asked.done` resolves when it is durable. Raises `UnavailableError` when too many wait."""
@@ -89,7 +91,7 @@ class Shard(Generic[S]):
         self._wake.set()
 
     def published(self) -> Published:
-        """The state as readers see it."""
+        """The state as readers see it; only while it is `settled`."""
         state = self.state
         tables = self.context.tables(state.domain)
         position = state.position.sequence
@@ -124,6 +126,7 @@ class Shard(Generic[S]):
 
     async def step(self) -> bool:
         """Commit what there is to commit; whether there was anything."""
+        self.settled = False
         if self.state.owed:
             work = self._pay()
         else:
@@ -131,6 +134,7 @@ class Shard(Generic[S]):
         moved = work.end != self.state.position
         if not (work.events or work.journal or moved):
             # What was asked is already so: the newest commit holds it.
+            self.settled = True
             self._answer(work, self.state.sequence)
             return bool(work.answers)
         try:
@@ -257,6 +261,7 @@ class Shard(Generic[S]):
     def _after(self, work: Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
+        self.settled = True
         self._answer(work, sequence)
         self._on_change()
 

@@ -1,0 +1,63 @@
+"""The newest states of shards that readers may see: each as of a commit, none in between."""
+
+import asyncio
+from typing import Any
+
+from actors.context import Published
+from actors.shard import Shard
+
+ShardKey = tuple[str, int]
+"""Context and number."""
+
+
+class Board:
+    """`published` holds the newest state of each shard, renewed at most every `every_s` seconds."""
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
+        self.published: dict[ShardKey, Published] = {}
+        self._offered: dict[ShardKey, Shard[Any]] = {}
+        self._next: dict[ShardKey, float] = {}
+        self._timers: dict[ShardKey, asyncio.TimerHandle] = {}
+        self._news = asyncio.Event()
+
+    def offer(self, key: ShardKey, shard: Shard[Any]) -> None:
+        """To be called in the moment of a commit: shows the state at once, or when the interval ends.
+
+        A state that is then on its way into the next commit is not shown before that has landed.
+        """
+        self._offered[key] = shard
+        if key in self._timers:
+            return
+        loop = asyncio.get_running_loop()
+        if (left := self._next.get(key, 0.0) - loop.time()) > 0:
+            self._timers[key] = loop.call_later(left, self._due, key)
+        else:
+            self._show(key, shard)
+
+    async def changed(self, known: dict[ShardKey, int], timeout_s: float) -> dict[ShardKey, Published]:
+        """What is shown beyond the known log sequences, waiting at most `timeout_s` for anything."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (newer := self._newer(known)):
+                    await self._news.wait()
+                return newer
+        except TimeoutError:
+            return {}
+
+    def _newer(self, known: dict[ShardKey, int]) -> dict[ShardKey, Published]:
+        return {key: one for key, one in self.published.items() if one.position > known.get(key, -1)}
+
+    def _due(self, key: ShardKey) -> None:
+        del self._timers[key]
+        if self._offered[key].settled:
+            self._show(key, self._offered[key])
+
+    def _show(self, key: ShardKey, shard: Shard[Any]) -> None:
+        before, now = self.published.get(key), shard.published()
+        self._next[key] = asyncio.get_running_loop().time() + self._every_s
+        # An owner that was thrown away may be behind its successor.
+        if before is None or before.position < now.position:
+            self.published[key] = now
+            self._news.set()
+            self._news = asyncio.Event()
