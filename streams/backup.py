@@ -14,6 +14,7 @@ outside NATS (`BOMNAE_SNAPSHOT_URL`).
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,8 +26,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 
-from schemas.errors import SetupError, UnavailableError
+from schemas.errors import BomnaeError, SetupError, UnavailableError
 from streams import instance
 from streams.api import JetStreamApiError, request
 
@@ -39,6 +41,9 @@ Progress = Callable[[str, int, int], None]
 
 _ORDER = ("OBJ_", "FEED", "LOG_", "REJECTED", "INGEST_")
 _NOT_FOUND = 10059
+_SETTLING = frozenset({10005, 10008})
+"""JetStream's error codes for a cluster that has just started: no suitable peers, temporarily unavailable."""
+_SETTLE_S = 20.0
 _CHUNK = 512 * 1024
 _STALL_S = 60.0
 """Longest silence of the server in between; it may be sorting out gigabytes."""
@@ -203,7 +208,7 @@ def _write(out: IO[bytes], digest: "hashlib._Hash", data: bytes) -> None:
 async def _load(nc: Client, saved: Saved, folder: Path, replicas: int | None, progress: Progress) -> None:
     config = saved.config | ({"num_replicas": replicas} if replicas else {})
     asked = {"config": config, "state": saved.state}
-    answer = await request(nc, f"$JS.API.STREAM.RESTORE.{saved.name}", asked, _STALL_S)
+    answer = await _send(nc, f"$JS.API.STREAM.RESTORE.{saved.name}", orjson.dumps(asked), _STALL_S)
     size = 0
     with (folder / saved.file).open("rb") as source:
         while chunk := await asyncio.to_thread(source.read, _CHUNK):
@@ -215,17 +220,40 @@ async def _load(nc: Client, saved: Saved, folder: Path, replicas: int | None, pr
     if any(found[key] < saved.state[key] for key in keys):
         got, told = ({key: state[key] for key in keys} for state in (found, saved.state))
         raise SetupError(f"the server restored {got} of {told}")
+    await _copied(nc, saved.name)
 
 
-async def _send(nc: Client, subject: str, chunk: bytes, timeout_s: float) -> dict[str, Any]:
-    try:
-        reply = await nc.request(subject, chunk, timeout=timeout_s)
-    except (TimeoutError, NatsError, OSError) as error:
-        raise UnavailableError(f"the server stopped taking the backup: {error!r}") from error
-    answer: dict[str, Any] = orjson.loads(reply.data) if reply.data else {}
-    if refusal := answer.get("error"):
-        raise JetStreamApiError(subject, int(refusal.get("err_code", 0)), str(refusal.get("description", "")))
-    return answer
+async def _copied(nc: Client, name: str) -> None:
+    """Returns when a majority of servers has the stream: a restore reaches one of them, the others copy from it."""
+    deadline = time.monotonic() + _FINISH_S
+    while time.monotonic() < deadline:
+        replicas = (await request(nc, f"$JS.API.STREAM.INFO.{name}")).get("cluster", {}).get("replicas", [])
+        if 2 * sum(replica["current"] for replica in replicas) >= len(replicas):
+            return
+        await asyncio.sleep(0.2)
+    raise UnavailableError(f"the servers did not copy {name} from each other within {_FINISH_S:.0f} s")
+
+
+async def _send(nc: Client, subject: str, data: bytes, timeout_s: float) -> dict[str, Any]:
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        try:
+            reply = await nc.request(subject, data, timeout=timeout_s)
+        except NoRespondersError as error:
+            # In a cluster the word where to send may overtake the word that somebody listens there.
+            refusal: BomnaeError = UnavailableError(f"nobody takes the backup: {error!r}")
+        except (TimeoutError, NatsError, OSError) as error:
+            raise UnavailableError(f"the server stopped taking the backup: {error!r}") from error
+        else:
+            answer: dict[str, Any] = orjson.loads(reply.data) if reply.data else {}
+            if (said := answer.get("error")) is None:
+                return answer
+            refusal = JetStreamApiError(subject, int(said.get("err_code", 0)), str(said.get("description", "")))
+            if said.get("err_code") not in _SETTLING:
+                raise refusal
+        if time.monotonic() > deadline:
+            raise refusal
+        await asyncio.sleep(0.2)
 
 
 async def _removed(nc: Client, name: str) -> bool:

@@ -1,6 +1,8 @@
 """The log and the ingest of one shard on NATS JetStream."""
 
 import asyncio
+import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
@@ -17,6 +19,7 @@ from streams.pull import PullReader, stream_position
 from streams.subjects import ingest_filter, ingest_stream, log_stream, parse_ingest
 
 _IDLE_S = 15.0
+_LAG_S = 0.05
 
 
 class JetStreamStore:
@@ -40,13 +43,21 @@ class JetStreamStore:
 
     async def read(self, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         """See `EventStore`."""
-        last = after
-        async for msg in read_stream(self._nc, self.name, after, subject):
-            sequence, stored_at = stream_position(msg)
-            if subject is None and sequence != last + 1:
-                raise LogGapError(self.name, last, sequence)
-            last = sequence
-            yield record_of(msg.subject, msg.data, msg.headers or {}, sequence, stored_at)
+        # The leader knows what is acknowledged; a consumer may live on a follower that is behind.
+        newest = await self.last_sequence() if subject is None else 0
+        last, deadline = after, time.monotonic() + _IDLE_S
+        while True:
+            async for msg in read_stream(self._nc, self.name, last, subject):
+                sequence, stored_at = stream_position(msg)
+                if subject is None and sequence != last + 1:
+                    raise LogGapError(self.name, last, sequence)
+                last = sequence
+                yield record_of(msg.subject, msg.data, msg.headers or {}, sequence, stored_at)
+            if last >= newest:
+                return
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"{self.name} ends at {last} for its reader, at {newest} for its leader")
+            await asyncio.sleep(_LAG_S)
 
 
 class JetStreamIngest:
@@ -90,7 +101,7 @@ class JetStreamReplay:
 
     def __init__(self, nc: Client, stream: str, subject: str) -> None:
         self._wake = asyncio.Event()
-        self._stream = stream
+        self._nc, self._stream = nc, stream
         self._reader = PullReader(nc, stream, subject, self._wake)
         self._left: deque[Observed] = deque()
         self._after = 0
@@ -107,13 +118,22 @@ class JetStreamReplay:
             self._wake.clear()
             if batch := self._reader.take(1000):
                 self._left.extend(_observed(msg) for msg in batch)
-            elif self._reader.pending == 0 and not self._reader.messages:
+            elif self._reader.pending == 0 and not self._reader.messages and not await self._comes(newest):
                 break
             else:
                 await _woken(self._wake, self._stream)
         taken = take_upto(self._left, self._after, end, self._stream)
         self._after = end.sequence
         return taken
+
+    async def _comes(self, sequence: int) -> bool:
+        """Whether a message that the reader says is not there comes after all, from a follower that is behind."""
+        state = (await request(self._nc, f"$JS.API.STREAM.INFO.{self._stream}"))["state"]
+        if not state["first_seq"] <= sequence <= state["last_seq"]:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), _IDLE_S)
+        return self._wake.is_set()
 
     async def close(self) -> None:
         """See `IngestReplay`."""
