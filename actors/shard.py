@@ -110,6 +110,8 @@ class Shard(Generic[S]):
         finally:
             if feeding is not None:
                 feeding.cancel()
+            if self._saving is not None:
+                self._saving.cancel()
             await self._ingest.close()
             self._refuse_waiting()
             if self._owed_answer is not None:
@@ -153,7 +155,10 @@ class Shard(Generic[S]):
 
     async def _claim(self) -> None:
         while True:
-            epoch, expected = self.state.epoch + 1, await self.store.last_sequence()
+            expected = await self.store.last_sequence()
+            # Only now: the claim tells position, number and digest of everything up to `expected`.
+            await catch_up(self.context, self.state, self.store, self._ingest)
+            epoch = self.state.epoch + 1
             records = self._sealer.claim(self.state, epoch, self._attempt_id(epoch, expected), self._clock())
             try:
                 sequence = await self.store.append(records, expected)

@@ -70,6 +70,25 @@ async def test_what_the_old_owner_writes_before_the_claim_lands_is_seen_by_its_s
     assert successor.state.epoch == 2
 
 
+async def test_what_the_old_owner_writes_between_loading_and_the_claim_is_under_the_claim() -> None:
+    world = World()
+    old = await world.started()
+    successor = world.owner()
+    original = world.store.last_sequence
+
+    async def old_writes_first() -> int:
+        world.store.last_sequence = original  # type: ignore[method-assign]
+        ask(old, "a")
+        await settle(old)
+        return await original()
+
+    world.store.last_sequence = old_writes_first  # type: ignore[method-assign]
+    await successor.start()
+    assert (successor.state.domain, successor.state.epoch) == ({"a": 1}, 2)
+    claim = [batch.commit async for batch in read_batches(world.store)][-1]
+    assert (claim.number, claim.digest) == (old.state.number + 1, old.state.digest)
+
+
 async def test_a_timeout_after_the_batch_landed_is_resolved_by_reading_the_tail() -> None:
     world, store = faulty()
     shard = await world.started()
