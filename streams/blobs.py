@@ -1,11 +1,16 @@
 """Named bytes: where snapshots lie. One protocol, three homes: memory, a `pyarrow.fs` path, the NATS object store."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
+from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError as NoSuchKeyError
 from nats.js.errors import ObjectNotFoundError
 from nats.js.object_store import ObjectStore
 from pyarrow import fs
+
+from schemas.errors import UnavailableError
 
 
 class Blobs(Protocol):
@@ -75,25 +80,38 @@ class FileBlobs:
 
 
 class NatsBlobs:
-    """`Blobs` in a NATS object store bucket."""
+    """`Blobs` in a NATS object store bucket. Every call raises `UnavailableError` where the server does not answer."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     async def put(self, name: str, data: bytes) -> None:
         """See `Blobs`."""
-        await self._store.put(name, data)
+        with _answered():
+            await self._store.put(name, data)
 
     async def get(self, name: str) -> bytes | None:
         """See `Blobs`."""
         try:
-            return (await self._store.get(name)).data
+            with _answered():
+                return (await self._store.get(name)).data
         except (ObjectNotFoundError, NoSuchKeyError):
             return None
 
     async def delete(self, name: str) -> None:
         """See `Blobs`."""
         try:
-            await self._store.delete(name)
+            with _answered():
+                await self._store.delete(name)
         except (ObjectNotFoundError, NoSuchKeyError):
             return
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except (ObjectNotFoundError, NoSuchKeyError):
+        raise
+    except NatsError as error:
+        raise UnavailableError(f"the object store does not answer: {error!r}") from error
