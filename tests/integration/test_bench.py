@@ -1,0 +1,30 @@
+"""Every bench that needs no Ray runs, small, and tells its figures in the agreed form."""
+
+import subprocess
+import sys
+
+import orjson
+import pytest
+
+EXPECTED = {
+    "ingest": ({"readings_per_s"}, {"of_ceiling", "over_per_message"}),
+    "commands": ({"commands_per_s"}, {"of_raw"}),
+    "feed": ({"idle_p99_ms", "half_load_p99_ms"}, set()),
+    "recovery": ({"one_million_s", "ten_million_s"}, {"ten_million_over_one_million"}),
+    "scale": ({"lag_p99_s"}, {"memory_growth"}),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_bench_tells_what_it_measured(name: str) -> None:
+    command = [sys.executable, "-m", f"bench.{name}", "--json", "--quick"]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=90)
+    assert done.returncode == 0, done.stderr.decode()
+    told = orjson.loads(done.stdout)
+    figures, ratios = EXPECTED[name]
+    assert set(told) == {"bench", "machine", "figures", "ratios"}
+    assert told["bench"] == name
+    assert figures <= set(told["figures"])
+    assert set(told["ratios"]) == ratios
+    assert all(figure["value"] > 0 and figure["unit"] for figure in told["figures"].values())
+    assert all(value > 0 for value in told["ratios"].values())
