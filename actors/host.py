@@ -32,6 +32,10 @@ CONTEXTS: dict[str, Callable[[], Context[Any]]] = {"facility": FacilityContext, 
 """Every context that shards can hold, by name."""
 
 
+_LEAVE_S = 5.0
+"""How long a stopping host waits for the last commits and snapshots of its shards."""
+
+
 def wall_clock() -> int:
     """Microseconds since the epoch: the one clock of a host, handed to everything below."""
     return time.time_ns() // 1000
@@ -71,6 +75,7 @@ class ShardHost:
         self.failures: dict[ShardKey, str] = {}
         self.left = asyncio.Event()
         self._connection: Connection | None = None
+        self._stopping = False
 
     @property
     def shards(self) -> tuple[ShardKey, ...]:
@@ -95,6 +100,11 @@ class ShardHost:
 
     async def stop(self) -> None:
         """Leave all shards and disconnect. What is committed stays, what is not is answered as unavailable."""
+        self._stopping = True
+        for shard in self._shards.values():
+            shard.leave()
+        if self._tasks:
+            await asyncio.wait([task for task in self._tasks if task.get_name().startswith("own ")], timeout=_LEAVE_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -128,6 +138,8 @@ class ShardHost:
                 self._shards[key] = shard
                 self.failures[key] = "starting"
                 await shard.run()
+                if self._stopping:
+                    return
             except FencedError as error:
                 logger.warning("%s", error)
                 self._forget(key, str(error))

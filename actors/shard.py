@@ -78,6 +78,7 @@ class Shard(Generic[S]):
         self._snapshotted = 0
         self._rows = self._rows_behind = 0
         self._saving: asyncio.Task[None] | None = None
+        self._leaving = False
         self.full = False
         self.settled = True
 
@@ -97,16 +98,27 @@ class Shard(Generic[S]):
         position = state.position.sequence
         return Published(self.context.name, self.number, state.sequence, state.stored_at, tables, position)
 
+    def leave(self) -> None:
+        """Have `run` return after the commit under way, with a snapshot where the next start would have to fold."""
+        self._leaving = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Own the shard until cancelled. Raises `FencedError` when a newer owner has claimed it: leave for good."""
+        """Own the shard until `leave` or cancelled.
+
+        Raises `FencedError` when a newer owner has claimed it: leave for good.
+        """
         feeding: asyncio.Task[None] | None = None
         try:
             await self.start()
             feeding = asyncio.create_task(self.feeding.run(), name=f"feed {self.store.name}")
-            while not feeding.done():
+            while not feeding.done() and not self._leaving:
                 if not await self.step():
                     await self._rest()
-            await feeding
+            if self._leaving:
+                await self._settle()
+            else:
+                await feeding
         finally:
             if feeding is not None:
                 feeding.cancel()
@@ -145,7 +157,15 @@ class Shard(Generic[S]):
             self._refuse([asked for asked, _ in work.answers])
         return True
 
+    async def _settle(self) -> None:
+        if self._saving is not None:
+            await self._saving
+        if self.state.stored_at > self._snapshotted and not self.state.owed:
+            await self.snapshot()
+
     async def _rest(self) -> None:
+        if self._leaving:
+            return
         self._wake.clear()
         left = max(self._ticked + TICK_EVERY - self._clock(), TICK_EVERY // 20)
         try:

@@ -1,5 +1,7 @@
 """What one owner commits, and what a successor makes of it."""
 
+import asyncio
+
 import pytest
 
 from actors.replay import load
@@ -198,3 +200,16 @@ async def test_commands_that_are_too_large_together_go_into_several_commits() ->
     batches = [batch async for batch in read_batches(world.store) if batch.events]
     assert [len(batch.events) for batch in batches] == [2, 1]
     assert all(answer(one).sequence for one in asked)
+
+
+async def test_an_owner_that_leaves_saves_a_snapshot_so_that_the_next_start_folds_nothing() -> None:
+    world = World()
+    world.say("a", 1, 2)
+    shard = world.owner()
+    running = asyncio.create_task(shard.run())
+    while shard.state.domain != {"a": 3} or shard.state.number < 2:
+        await asyncio.sleep(0)
+    shard.leave()
+    await running
+    (found,) = await world.snapshots().index()
+    assert found.sequence == await world.store.last_sequence()
