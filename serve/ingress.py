@@ -3,6 +3,7 @@
 Ray reads these variables when `ray.serve` is first imported, in every process of the cluster.
 """
 
+import secrets
 import socket
 import tempfile
 from pathlib import Path
@@ -22,7 +23,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # HAProxy would count our honest 503 (a position not yet readable) as a fault and take the replica out.
+        # An honest 503 (a position not yet readable) must never take a replica out: docs/decisions/0007.
         "RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED": "0",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
@@ -39,11 +40,14 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on just now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
+    """Ports of loopback that nobody listens on just now, all different, below those that outgoing connections take.
+
+    The listener binds them seconds later: a port that the system gives to any connection would often be gone by then.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.add(port)
+    return list(found)

@@ -47,7 +47,7 @@ class Commit:
     """What a commit record says.
 
     `start`/`end`: the range of INGEST folded; `clock`: µs UTC used for timers, 0 where no tick ran; `commands`: the
-    journal of commands decided, with keys and answers; `digest`: of the state after it; `fed`: log sequence up to
+    journal of commands decided, with their keys; `digest`: of the state after it; `fed`: log sequence up to
     which the feed is known to be published.
     """
 
