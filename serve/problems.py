@@ -39,7 +39,7 @@ STATUS: dict[type[errors.BomnaeError], tuple[int, str]] = {
 """Status and last part of the problem's `type`; an `AppendTimeoutError` is safe to repeat with its Idempotency-Key."""
 
 
-def response(  # noqa: PLR0913 - the members of a problem document
+def response(
     status: int,
     name: str,
     detail: str,
