@@ -10,6 +10,10 @@ ShardKey = tuple[str, int]
 """Context and number."""
 
 
+_SOON_S = 0.005
+"""Time for the feed and the answers of a commit to leave first: making the tables takes some milliseconds."""
+
+
 class Board:
     """`published` holds the newest state of each shard, renewed at most every `every_s` seconds."""
 
@@ -19,21 +23,23 @@ class Board:
         self._offered: dict[ShardKey, Shard[Any]] = {}
         self._next: dict[ShardKey, float] = {}
         self._timers: dict[ShardKey, asyncio.TimerHandle] = {}
+        self._overdue: set[ShardKey] = set()
         self._news = asyncio.Event()
 
     def offer(self, key: ShardKey, shard: Shard[Any]) -> None:
-        """To be called in the moment of a commit: shows the state at once, or when the interval ends.
+        """To be called in the moment of a commit: shows the state soon, or when the interval ends.
 
-        A state that is then on its way into the next commit is not shown before that has landed.
+        A state that is then on its way into the next commit is shown in the moment in which that has landed.
         """
         self._offered[key] = shard
         if key in self._timers:
             return
-        loop = asyncio.get_running_loop()
-        if (left := self._next.get(key, 0.0) - loop.time()) > 0:
-            self._timers[key] = loop.call_later(left, self._due, key)
-        else:
+        if key in self._overdue or key not in self.published:
             self._show(key, shard)
+            return
+        loop = asyncio.get_running_loop()
+        left = max(self._next[key] - loop.time(), _SOON_S)
+        self._timers[key] = loop.call_later(left, self._due, key)
 
     async def changed(self, known: dict[ShardKey, int], timeout_s: float) -> dict[ShardKey, Published]:
         """What is shown beyond the known log sequences, waiting at most `timeout_s` for anything."""
@@ -52,8 +58,11 @@ class Board:
         del self._timers[key]
         if self._offered[key].settled:
             self._show(key, self._offered[key])
+        else:
+            self._overdue.add(key)
 
     def _show(self, key: ShardKey, shard: Shard[Any]) -> None:
+        self._overdue.discard(key)
         before, now = self.published.get(key), shard.published()
         self._next[key] = asyncio.get_running_loop().time() + self._every_s
         # An owner that was thrown away may be behind its successor.

@@ -1,7 +1,7 @@
 """The whole state as Arrow tables and back, and its digest."""
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import fields as fields_of
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from actors.facility.state import Shard
 from schemas.facility import FacilityFacts, Limit, SensorFacts
 
 _LIMITS: TypeAdapter[tuple[Limit, ...]] = TypeAdapter(tuple[Limit, ...])
+_ALARM = tuple(field.name for field in fields_of(Alarm))
 _TEXTS = ("id", "facility", "facts", "limits", "serial")
 
 
@@ -103,7 +104,7 @@ def _facility_json(facility: Facility) -> bytes:
         "risk_since": facility.risk_since,
         "maintenance": facility.maintenance,
         "sensors": facility.sensors,
-        "alarms": [asdict(alarm) for alarm in facility.alarms.values()],
+        "alarms": [{name: getattr(alarm, name) for name in _ALARM} for alarm in facility.alarms.values()],
         "stale": sorted(facility.stale),
     }
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
