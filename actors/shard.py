@@ -315,6 +315,10 @@ class Shard(Generic[S]):
             await self._snapshots.save(sequence, stored_at, digest, self.context.fold_version, tables)
         except (TimeoutError, BomnaeError, OSError) as error:
             logger.warning("no snapshot of %s at %s: %s", self.store.name, sequence, error)
+        finally:
+            # The tables are as large as the state, and Arrow would keep their memory for the next ones.
+            del tables
+            pa.default_memory_pool().release_unused()
 
     async def _landed(self, attempts: set[str]) -> tuple[int | None, int]:
         """After a failed append: where one of our attempts landed after all, or else the sequence to expect next.
