@@ -78,7 +78,7 @@ class Shard(Generic[S]):
         self._snapshotted = 0
         self._rows = self._rows_behind = 0
         self._saving: asyncio.Task[None] | None = None
-        self._leaving = False
+        self._leaving = self._unsaved = False
         self.full = False
         self.settled = True
 
@@ -160,7 +160,8 @@ class Shard(Generic[S]):
     async def _settle(self) -> None:
         if self._saving is not None:
             await self._saving
-        if self.state.stored_at > self._snapshotted and not self.state.owed:
+        # Without a commit of ours the log ends with our claim, and a snapshot stands at a commit.
+        if self._unsaved and not self.state.owed:
             await self.snapshot()
 
     async def _rest(self) -> None:
@@ -286,7 +287,7 @@ class Shard(Generic[S]):
     def _after(self, work: Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
-        self.settled = True
+        self.settled = self._unsaved = True
         self._answer(work, sequence)
         self._on_change()
 
@@ -306,7 +307,7 @@ class Shard(Generic[S]):
     def snapshot(self) -> Coroutine[Any, Any, None]:
         """Dump the state as of the newest commit; the coroutine saves it. A failure to save is logged only."""
         state = self.state
-        self._snapshotted, self._rows_behind = state.stored_at, 0
+        self._snapshotted, self._rows_behind, self._unsaved = state.stored_at, 0, False
         tables = dump(self.context, state)
         return self._save(state.sequence, state.stored_at, state.digest, tables)
 

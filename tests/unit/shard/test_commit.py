@@ -213,3 +213,14 @@ async def test_an_owner_that_leaves_saves_a_snapshot_so_that_the_next_start_fold
     await running
     (found,) = await world.snapshots().index()
     assert found.sequence == await world.store.last_sequence()
+
+
+async def test_an_owner_that_leaves_without_a_commit_of_its_own_saves_nothing() -> None:
+    world = World()
+    shard = world.owner()
+    running = asyncio.create_task(shard.run())
+    while shard.state.epoch < 1:
+        await asyncio.sleep(0)
+    shard.leave()
+    await running
+    assert await world.snapshots().index() == []
