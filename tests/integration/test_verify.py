@@ -97,7 +97,11 @@ async def test_a_backup_restored_into_another_folder_verifies_to_the_same_digest
     brought = await bomnae(restored, "restore", str(tmp_path / "backup"))
     assert brought[0] == 0, brought
     after = await bomnae(restored, "verify", "--json")
-    assert (after[0], orjson.loads(after[1])) == (0, orjson.loads(before[1]))
+    assert after[0] == 0, after
+    # The city at rest has one more snapshot than its backup: the owners saved it when they left.
+    kept = ("log", "sequence", "commits", "digest")
+    told = [[[one[name] for name in kept] for one in orjson.loads(out)["shards"]] for _, out, _ in (before, after)]
+    assert told[0] == told[1]
 
     again = await bomnae(restored, "restore", str(tmp_path / "backup"))
     assert again[0] == 2
