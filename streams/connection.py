@@ -123,8 +123,16 @@ class Connection:
         return cls(await connect(access, name), access)
 
     async def close(self) -> None:
-        """Flush and disconnect."""
-        await asyncio.wait_for(self.nc.drain(), 5)
+        """Flush and disconnect; where the server is away, disconnect."""
+        try:
+            await asyncio.wait_for(self.nc.drain(), 5)
+        except (TimeoutError, NatsError, OSError):
+            await self.nc.close()
+        except asyncio.CancelledError:
+            # nats-py, closed while it connects again, meets the cancellation of its own task.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     def store(self, context: str, shard: int) -> JetStreamStore:
         """The log of a shard."""
