@@ -5,7 +5,7 @@ from typing import Any
 import ray
 
 from actors.actor import ShardActor
-from actors.directory import find, placement
+from actors.directory import placement
 from actors.host import HostConfig
 from schemas.settings import Settings
 
@@ -39,15 +39,6 @@ def ensure_hosts(settings: Settings) -> list[Any]:
         ).remote(config, name)
         for name, config in host_configs(settings).items()
     ]
-
-
-async def unready(settings: Settings) -> dict[str, str]:
-    """Shards that are not served, with the reason; empty when all are. Raises what a dead actor's call raises."""
-    found: dict[str, str] = {}
-    for name in placement({context: settings.shards(context) for context in CONTEXTS}, settings.shard_hosts):
-        answer = await find(name, settings.ray_namespace).ready.remote()
-        found |= {f"{context}-{number}": why for (context, number), why in answer.items()}
-    return found
 
 
 def stop_hosts(settings: Settings) -> None:

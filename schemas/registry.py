@@ -49,18 +49,13 @@ def read_event(stored_type: str, data: bytes) -> Event:
     return EVENTS[stored_type].model_validate_json(orjson.dumps(fields))
 
 
-def command_to_dict(command: Command) -> dict[str, Any]:
-    """A command as it is kept in the journal of a commit record."""
-    return {"command": type(command).__name__, **command.model_dump(mode="json")}
-
-
 def command_to_json(command: Command) -> str:
-    """`command_to_dict` as JSON, in one step."""
+    """A command as it is kept in the journal of a commit record."""
     return f'{{"command":"{type(command).__name__}",{command.model_dump_json()[1:]}'
 
 
 def command_from_dict(fields: dict[str, Any]) -> Command:
-    """Inverse of `command_to_dict`. Raises `InvalidError` for a name that no class has."""
+    """Inverse of `command_to_json`, decoded. Raises `InvalidError` for a name that no class has."""
     rest = dict(fields)
     name = rest.pop("command", "")
     if name not in COMMANDS:

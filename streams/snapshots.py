@@ -73,12 +73,14 @@ class Snapshots:
                 await self._blobs.delete(f"{self._prefix}/{entry.sequence}.arrow")
 
     async def newest(self, not_after: int | None = None, fold_version: int | None = None) -> Snapshot | None:
-        """The newest that loads intact, at or before a moment (µs UTC) and of a fold version where given."""
+        """The newest that loads intact, at or before a moment (µs UTC) and of a fold version where given.
+
+        One of another schema version is passed over like a damaged one: the log leads to the same state.
+        """
         for info in reversed(await self.index()):
-            if (not_after is not None and info.clock > not_after) or fold_version not in (
-                None,
-                info.fold_version,
-            ):
+            too_late = not_after is not None and info.clock > not_after
+            readable = info.schema_version == SCHEMA_VERSION and fold_version in (None, info.fold_version)
+            if too_late or not readable:
                 continue
             data = await self._blobs.get(f"{self._prefix}/{info.sequence}.arrow")
             if data is not None and hashlib.sha256(data).hexdigest() == info.sha256:

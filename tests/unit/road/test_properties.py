@@ -3,6 +3,7 @@
 from copy import deepcopy
 from datetime import timedelta
 
+import orjson
 import pytest
 from hypothesis import given as for_all
 from hypothesis import settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from actors.road.state import STAGES, Clearing
 from actors.road.status import status_of, works_on
 from schemas.errors import BomnaeError
-from schemas.registry import command_from_dict, command_to_dict, read_event
+from schemas.registry import command_from_dict, command_to_json, read_event
 from schemas.road import CancelWork, EndSnow, ExtendWork, FinishWork, MeasureSnow, SegmentStatusChanged, StartWork
 from schemas.tables import PUBLISHED
 from tests.unit.road.scenario import CONTEXT, WINDOW, at, clear, given, permit, road, snow
@@ -105,7 +106,7 @@ def test_a_replay_of_the_stored_events_and_a_snapshot_give_the_same_state(story)
     city, events = given(road()), []
     for command in story:
         try:
-            decided = CONTEXT.decide(city.state, command_from_dict(command_to_dict(command)))
+            decided = CONTEXT.decide(city.state, command_from_dict(orjson.loads(command_to_json(command))))
         except BomnaeError:
             continue
         events += decided

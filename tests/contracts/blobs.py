@@ -1,0 +1,28 @@
+"""What every home of snapshots promises; each implementation inherits the suite and says how to make one."""
+
+from streams.blobs import Blobs
+
+
+class BlobsContract:
+    """Inherit, and give a fixture `blobs` that is empty."""
+
+    async def test_what_was_put_is_got_byte_for_byte(self, blobs: Blobs) -> None:
+        data = bytes(range(256)) * 2000
+        await blobs.put("facility/0/7.arrow", data)
+        assert await blobs.get("facility/0/7.arrow") == data
+
+    async def test_what_was_never_put_is_none(self, blobs: Blobs) -> None:
+        assert await blobs.get("facility/0/index.json") is None
+
+    async def test_putting_again_replaces(self, blobs: Blobs) -> None:
+        await blobs.put("a/b", b"long and old")
+        await blobs.put("a/b", b"new")
+        assert await blobs.get("a/b") == b"new"
+
+    async def test_what_is_deleted_is_gone_and_deleting_again_is_harmless(self, blobs: Blobs) -> None:
+        await blobs.put("a/b", b"x")
+        await blobs.put("a/c", b"y")
+        for _ in range(2):
+            await blobs.delete("a/b")
+        assert await blobs.get("a/b") is None
+        assert await blobs.get("a/c") == b"y"
