@@ -37,7 +37,7 @@ class CaseFacts(Frozen):
 
 
 class Candidate(Frozen):
-    """A sighting that a search found. `score` is the cosine, `probability` the calibrated one (null: no calibration)."""
+    """A sighting that a search found. `score` is the cosine, `probability` calibrated (null: no calibration)."""
 
     sighting: SightingId
     camera: EntityId

@@ -1,7 +1,7 @@
 """The sighting context: cameras, and the people they saw.
 
 A sighting's embedding, attributes and picture are erasable: they lie in *blocks*, objects of their own. The log holds a
-block's camera, times, number of rows, digest and reference, and 64-bit keys of the sightings' ids, so that each counts once.
+block's camera, times, number of rows, digest and reference, and 64-bit keys of the ids, so that each counts once.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -24,12 +24,34 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 """What a sighting may say of a person's looks, by attribute; null where unknown."""
 
 ATTRIBUTES_KO: dict[str, str] = {
-    "upper": "상의", "lower": "하의", "age": "연령대", "sex": "성별", "bag": "가방", "hat": "모자",
-    "black": "검정", "white": "흰색", "grey": "회색", "red": "빨강", "orange": "주황", "yellow": "노랑", "green": "초록",
-    "blue": "파랑", "purple": "보라", "pink": "분홍", "brown": "갈색", "child": "어린이", "teenager": "청소년",
-    "adult": "성인", "elderly": "노인", "female": "여성", "male": "남성", "none": "없음", "backpack": "배낭",
-    "handbag": "손가방", "suitcase": "여행가방",
-}  # fmt: skip
+    "upper": "상의",
+    "lower": "하의",
+    "age": "연령대",
+    "sex": "성별",
+    "bag": "가방",
+    "hat": "모자",
+    "black": "검정",
+    "white": "흰색",
+    "grey": "회색",
+    "red": "빨강",
+    "orange": "주황",
+    "yellow": "노랑",
+    "green": "초록",
+    "blue": "파랑",
+    "purple": "보라",
+    "pink": "분홍",
+    "brown": "갈색",
+    "child": "어린이",
+    "teenager": "청소년",
+    "adult": "성인",
+    "elderly": "노인",
+    "female": "여성",
+    "male": "남성",
+    "none": "없음",
+    "backpack": "배낭",
+    "handbag": "손가방",
+    "suitcase": "여행가방",
+}
 
 SIGHTINGS = pa.schema(
     [
@@ -41,17 +63,22 @@ SIGHTINGS = pa.schema(
         pa.field("quality", pa.float32(), nullable=False),
         pa.field("box", pa.list_(pa.int32(), 4)),
         pa.field("attributes", pa.struct([pa.field(name, pa.string()) for name in ATTRIBUTES])),
+        pa.field("picture", pa.binary()),
     ]
 )
 """A batch of sightings on the wire and in a block, as an Arrow IPC stream.
 
-`sighting_id` (1 to 80 printable characters) is the identity: it counts once however often it is delivered. `quality` is
-0 to 1, `box` x, y, width, height in pixels. `embedding` need not have unit length; dictionary-encoded strings, float16
-and fixed-size lists are accepted too. A single sighting may come as a JSON object with the same names.
+`sighting_id` (see `SightingId`) is the identity: it counts once however often it is delivered. `quality` is 0 to 1,
+`box` x, y, width, height in pixels, `picture` a small JPEG of the person alone, at most `MAX_PICTURE` bytes; the last
+three columns may be null or missing. `embedding` need not have unit length; dictionary-encoded strings, float16 and
+fixed-size lists are accepted too. A single sighting may come as a JSON object with the same names.
 """
 
 MAX_SIGHTINGS = 20_000
 """Rows of one message; larger batches go to REJECTED whole."""
+
+MAX_PICTURE = 65_536
+"""Bytes of one sighting's picture."""
 
 MAX_RETENTION_DAYS = 30
 """Footage is destroyed after 30 days at most where no minimum can be set (Korean Personal Information Protection Act
