@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 import pyarrow as pa
 
-from actors.road.digest import AdditiveDigest, Key
+from actors.digest import AdditiveDigest, Key
 from schemas.base import micros
 from schemas.road import (
     ClearingChanged,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 Key = tuple[str, str, str]
-"""What an entity is: its kind, the road it belongs to, its id."""
+"""What an entity is: its kind, the aggregate it belongs to (a road, a case), its id."""
 
 _BITS = 128
 
