@@ -8,6 +8,7 @@ from actors.context import Context
 from actors.journal import Entry
 from actors.replay import ShardState
 from schemas.base import Command, Event, micros
+from streams.codec import TRACEPARENT
 from streams.log import CLAIMED, COMMITTED, MAX_BATCH, SHARD_ENTITY, Commit, Position, Record
 from streams.subjects import log_subject
 
@@ -19,21 +20,27 @@ MAX_BYTES = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class Asked:
-    """One command in the queue; `command` is None where only a key is claimed."""
+    """One command in the queue; `command` is None where only a key is claimed, or given its `answer` (JSON).
+
+    `trace` is the `traceparent` of the request, which the events carry on.
+    """
 
     command: Command | None
     key: str
     digest: str
     at: int
     done: "asyncio.Future[Entry]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    answer: str = ""
+    trace: str = ""
 
 
 @dataclass(slots=True)
 class Work:
-    """What the next commit will hold; `data` is the events' JSON, made once for log and answer."""
+    """What the next commit will hold, per event its JSON in `data` (made once for log and answer) and its trace."""
 
     events: list[Event] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
     end: Position = field(default_factory=Position)
     clock: int = 0
     journal: list[dict[str, object]] = field(default_factory=list)
@@ -47,10 +54,11 @@ class Work:
             return 0
         return MAX_BATCH - 1 - len(self.events)
 
-    def add(self, events: list[Event], data: list[str]) -> None:
-        """Take events that are evolved already, with their JSON."""
+    def add(self, events: list[Event], data: list[str], traces: list[str]) -> None:
+        """Take events that are evolved already, with their JSON and the traces of the first of them."""
         self.events += events
         self.data += data
+        self.traces += traces + [""] * (len(events) - len(traces))
         self.size += sum(map(len, data))
 
 
@@ -72,8 +80,9 @@ class Sealer(Generic[S]):
                 id=f"{name}-{self.shard}-{number}-{index}",
                 batch=attempt,
                 time=micros(event.at),
+                headers={TRACEPARENT: trace} if trace else {},
             )
-            for index, (event, data) in enumerate(zip(work.events, work.data, strict=True))
+            for index, (event, data, trace) in enumerate(zip(work.events, work.data, work.traces, strict=True))
         ]
         return [*records, self._seal(state, COMMITTED, work, state.epoch, attempt, fed=fed, now=now)]
 

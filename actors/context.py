@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 @dataclass(slots=True)
 class Outcome:
-    """What observing a run of messages led to.
+    """What observing a run of messages led to; `traces` holds, per event, the trace of the message that caused it.
 
     `end` is how far the input was consumed, which may be short of the messages given where the events would not fit
     into one commit: the host commits, then observes the rest from `end`.
@@ -30,6 +30,7 @@ class Outcome:
     rejections: list[Rejection]
     end: Position
     rows: int = 0
+    traces: list[str] = field(default_factory=list)
 
 
 class Context(Protocol, Generic[S]):

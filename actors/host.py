@@ -43,13 +43,15 @@ def wall_clock() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One command for a shard; without `command` only the key is claimed."""
+    """One command for a shard; without `command` only the key is claimed, or given its `answer`. See `Asked`."""
 
     shard: ShardKey
     command: Command | None
     key: str
     digest: str
     at: int
+    answer: str = ""
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ class ShardHost:
         shard = self._shards.get(request.shard)
         if shard is None:
             return UnavailableError(f"shard {request.shard[1]} of {request.shard[0]} is starting", retry_after_s=1)
-        asked = Asked(request.command, request.key, request.digest, request.at)
+        asked = Asked(
+            request.command, request.key, request.digest, request.at, answer=request.answer, trace=request.trace
+        )
         try:
             shard.submit(asked)
         except BomnaeError as error:

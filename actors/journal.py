@@ -12,19 +12,21 @@ import pyarrow as pa
 from schemas.errors import IdempotencyConflictError
 
 KEPT = 24 * 3600 * 1_000_000
+UNANSWERED = "[]"
 
 
 @dataclass(slots=True)
 class Entry:
     """The answer to one keyed command: its events as JSON, at log `sequence` (0 until committed).
 
+    A claim, which is no command, has `UNANSWERED`, until it is given what its request was answered with, as JSON.
     `repeated` marks a first answer that is given again.
     """
 
     digest: str
     at: int
     sequence: int = 0
-    events: str = "[]"
+    events: str = UNANSWERED
     repeated: bool = field(default=False, compare=False)
 
 

@@ -96,7 +96,7 @@ def _derive(
         derived += taken
         state.owed.extend(events[len(taken) :])
         if fields["key"]:
-            answer = Entry(fields["digest"], fields["at"], batch.sequence, answer_json(events))
+            answer = Entry(fields["digest"], fields["at"], batch.sequence, fields.get("answer") or answer_json(events))
             state.journal.keep(fields["key"], answer)
 
 

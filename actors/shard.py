@@ -17,7 +17,7 @@ import pyarrow as pa
 from actors.commit import Asked, Sealer, Work
 from actors.context import Context, Published
 from actors.feeding import Feeding, Sinks, stubbornly
-from actors.journal import Entry
+from actors.journal import UNANSWERED, Entry
 from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
 from schemas.base import Event
 from schemas.errors import (
@@ -196,10 +196,12 @@ class Shard(Generic[S]):
     async def _gather(self) -> Work:
         work, self._rows = Work(end=self.state.position), 0
         found: list[Event] = []
+        traces: list[str] = []
         messages = self._carry or self._ingest.pull(PULL)
         if messages:
             outcome = self.context.observe(self.state.domain, messages, self.state.position, MAX_EVENTS)
             found, work.end, self._rows = list(outcome.events), outcome.end, outcome.rows
+            traces = outcome.traces
             self._carry = [message for message in messages if message.sequence > outcome.end.sequence]
             if outcome.rejections:
                 refused = outcome.rejections
@@ -209,7 +211,7 @@ class Shard(Generic[S]):
             self._ticked = now
             if events := self.context.tick(self.state.domain, now):
                 found, work.clock = found + events, now
-        work.add(found, [event.model_dump_json() for event in found])
+        work.add(found, [event.model_dump_json() for event in found], traces)
         while self._queue and not self.state.owed and work.room:
             self._take(self._queue.popleft(), work)
         return work
@@ -218,8 +220,9 @@ class Shard(Generic[S]):
         if asked.done.cancelled():
             return
         try:
-            if (entry := self.state.journal.find(asked.key, asked.digest, asked.at)) is not None:
-                self._answer_known(asked, entry, work)
+            known = self.state.journal.find(asked.key, asked.digest, asked.at)
+            if known is not None and not (asked.answer and known.events == UNANSWERED):
+                self._answer_known(asked, known, work)
                 return
             events = self.context.decide(self.state.domain, asked.command) if asked.command is not None else []
         except BomnaeError as error:
@@ -229,12 +232,13 @@ class Shard(Generic[S]):
         for event in taken:
             self.context.evolve(self.state.domain, event)
         data = [event.model_dump_json() for event in events]
-        work.add(taken, data[: len(taken)])
-        entry = Entry(asked.digest, asked.at, 0, answer_json(events, data))
+        work.add(taken, data[: len(taken)], [asked.trace] * len(taken))
+        entry = Entry(asked.digest, asked.at, 0, asked.answer or answer_json(events, data))
         if events or asked.key:
             command = command_to_json(asked.command) if asked.command is not None else b"null"
-            work.size += len(command)
+            work.size += len(command) + len(asked.answer)
             journal = {"key": asked.key, "digest": asked.digest, "at": asked.at, "command": orjson.Fragment(command)}
+            journal |= {"answer": asked.answer} if asked.answer else {}
             work.journal.append(journal)
         if asked.key:
             self.state.journal.keep(asked.key, entry)
@@ -253,10 +257,11 @@ class Shard(Generic[S]):
     def _pay(self) -> Work:
         """The next part of a command whose events did not fit into one batch."""
         work = Work(end=self.state.position)
+        trace = self._owed_answer[0].trace if self._owed_answer is not None else ""
         while self.state.owed and work.room:
             event = self.state.owed.popleft()
             self.context.evolve(self.state.domain, event)
-            work.add([event], [event.model_dump_json()])
+            work.add([event], [event.model_dump_json()], [trace])
         if not self.state.owed and self._owed_answer is not None:
             work.answers.append(self._owed_answer)
             self._owed_answer = None

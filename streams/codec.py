@@ -3,6 +3,7 @@
 `ce-id`, `ce-type`, `ce-source`, `ce-subject`, `ce-time` and `ce-specversion` are headers; the payload is the data.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -24,6 +25,7 @@ APPEND_ID = "Bomnae-Batch"
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 CLOUD_EVENT = "application/cloudevents+json"
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def headers_of(record: Record) -> dict[str, str]:
@@ -40,6 +42,13 @@ def headers_of(record: Record) -> dict[str, str]:
         APPEND_ID: record.batch,
         **record.headers,
     }
+
+
+def trace_of(headers: Mapping[str, str]) -> str:
+    """The `traceparent` among headers; empty where there is none, or one that is not of W3C Trace Context 00."""
+    said = headers.get(TRACEPARENT, "")
+    # Strictly: what anybody sent becomes a header of the log, and a header that cannot be written would stop a shard.
+    return said if _TRACEPARENT.fullmatch(said) else ""
 
 
 def record_of(subject: str, data: bytes, headers: Mapping[str, str], sequence: int, stored_at: int) -> Record:

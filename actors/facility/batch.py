@@ -1,5 +1,6 @@
 """A run of messages as one batch of columns, with a reason beside each row that cannot count."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.sensor)
+
+    def message(self, row: int) -> Observed:
+        """The message that a row came with."""
+        # Of the parts that begin here the last: those before it have no rows.
+        return self.parts[bisect_right(self.parts, row, key=lambda part: part.begin) - 1].message
 
 
 def gather(columns: Columns, messages: Sequence[Observed], skip: int, enough: int) -> Batch:

@@ -31,6 +31,7 @@ from actors.facility.state import Shard, evolve
 from schemas import facility as f
 from schemas.base import from_micros
 from schemas.tables import BAD
+from streams import codec
 from streams.ingest import Observed
 from streams.log import Position
 
@@ -100,7 +101,9 @@ def _fold(shard: Shard, batch: Batch, max_events: int, outcome: Outcome) -> int:
     if plan is not None:
         batch.reason[plan.superseded] = SUPERSEDED
         _apply(shard.columns, plan)
-        outcome.events += _events(shard, plan)
+        for row, events in _events(shard, plan):
+            outcome.events += events
+            outcome.traces += [codec.trace_of(batch.message(row).headers)] * len(events)
     outcome.rejections += rejections(batch, taken)
     return taken
 
@@ -196,22 +199,23 @@ def _count(columns: Columns, sensor: I8, value: F8) -> None:
     columns.maximum[who] = np.maximum(columns.maximum[who], np.maximum.reduceat(value, runs.starts))
 
 
-def _events(shard: Shard, plan: _Plan) -> list[f.FacilityEvent]:
-    """What happens, row by row, each event evolved before the next is decided."""
+def _events(shard: Shard, plan: _Plan) -> list[tuple[int, list[f.FacilityEvent]]]:
+    """What happens at which row, row by row, each event evolved before the next is decided."""
     if not plan.restored and not plan.detection.found:
         return []
     steps: list[tuple[int, int, Transition | _Heard]] = [(row, -1, heard) for row, heard in plan.restored]
     steps += [(row, change.slot, change) for row, change in plan.detection.transitions()]
-    events: list[f.FacilityEvent] = []
-    for _, _, step in sorted(steps, key=lambda step: step[:2]):
+    found: list[tuple[int, list[f.FacilityEvent]]] = []
+    for row, _, step in sorted(steps, key=lambda step: step[:2]):
         facility = shard.facilities[shard.columns.facility[step.sensor]]
         led: list[f.FacilityEvent] = (
             alarm_events(shard, facility, step) if isinstance(step, Transition) else [_restoration(shard, step)]
         )
-        for event in concluded(facility, shard.kind, led):
+        events = concluded(facility, shard.kind, led)
+        for event in events:
             evolve(shard, event)
-            events.append(event)
-    return events
+        found.append((row, events))
+    return found
 
 
 def _restoration(shard: Shard, heard: _Heard) -> f.SensorRestored:

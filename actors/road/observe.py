@@ -14,6 +14,7 @@ from actors.road.state import State
 from schemas.base import from_micros
 from schemas.errors import BomnaeError, NotFoundError
 from schemas.road import ClearingRow, RoadEvent
+from streams import codec
 from streams.ingest import Observed
 from streams.log import Position
 from streams.rejected import Rejection
@@ -65,6 +66,7 @@ def _observe(state: State, message: Observed, skip: int, max_events: int, outcom
         for event in events:
             evolve(state, event)
         outcome.events += events
+        outcome.traces += [codec.trace_of(message.headers)] * len(events)
         outcome.rows += 1
     part = "" if skip == 0 and cut is None else f"-{skip}-{len(rows) if cut is None else cut}"
     outcome.rejections += [_refuse_rows(message, code, part, *why) for code, why in refused.items()]

@@ -11,6 +11,7 @@ from actors.context import Outcome
 from schemas import registry
 from schemas.base import Command, Event, from_micros
 from schemas.errors import ConflictError
+from streams.codec import trace_of
 from streams.ingest import Observed
 from streams.log import Position
 from streams.rejected import Rejection
@@ -74,6 +75,7 @@ class CounterContext:
                     event = Bumped(counter=message.entity, to=state.get(message.entity, 0) + row, at=at)
                     self.evolve(state, event)
                     outcome.events.append(event)
+                    outcome.traces.append(trace_of(message.headers))
                 outcome.rows += 1
                 outcome.end = Position(outcome.end.sequence, number + 1)
             outcome.end = Position(message.sequence)
