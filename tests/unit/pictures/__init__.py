@@ -1,0 +1,1 @@
+"""Pictures to embeddings, without sockets."""
