@@ -153,9 +153,67 @@ SNOW = pa.schema(
         "synthetic": pa.bool_(),
     }
 )
+CASES = pa.schema(
+    {
+        "case": _TEXT,
+        "state": _TEXT,
+        "kind": _TEXT,
+        "authority": _TEXT,
+        "legal_ground": _TEXT,
+        "reason": _TEXT,
+        "officer": _TEXT,
+        "expires_at": _TIME,
+        "opened_at": _TIME,
+        "opened_by": _TEXT,
+        "authorised_at": _TIME,
+        "authorised_by": _TEXT,
+        "sole": pa.bool_(),
+        "ended_at": _TIME,
+        "outcome": _TEXT,
+        "erased_at": _TIME,
+        "searches": pa.uint32(),
+        "objects": pa.list_(_TEXT),
+    }
+)
+"""`objects` are the erasable objects that the case's events name: they lie below `cases/<case>/`."""
+CANDIDATES = pa.schema(
+    {
+        "case": _TEXT,
+        "sighting": _TEXT,
+        "camera": _TEXT,
+        "time": _TIME,
+        "model": _TEXT,
+        "score": pa.float64(),
+        "probability": pa.float64(),
+        "state": _TEXT,
+        "found_by": _TEXT,
+        "found_at": _TIME,
+        "decided_at": _TIME,
+        "decided_by": _TEXT,
+        "reason": _TEXT,
+    }
+)
+"""`state` is `found`, `confirmed` or `dismissed`; `found_by` the id of the search or watch that found it first."""
+WATCHES = pa.schema(
+    {
+        "case": _TEXT,
+        "watch": _TEXT,
+        "query": _TEXT,
+        "models": pa.list_(_TEXT),
+        "min_probability": pa.float64(),
+        "cameras": pa.list_(_TEXT),
+        "started_at": _TIME,
+        "started_by": _TEXT,
+        "ended_at": _TIME,
+        "reason": _TEXT,
+        "hits": pa.uint32(),
+    }
+)
+"""A watch is active while `ended_at` is null; no `cameras` means all."""
 
 PUBLISHED: dict[str, dict[str, pa.Schema]] = {
     "facility": {"facilities": FACILITIES, "sensors": SENSORS, "alarms": ALARMS},
     "road": {"roads": ROADS, "segments": SEGMENTS, "works": WORKS, "snow": SNOW},
+    "person": {"cases": CASES, "candidates": CANDIDATES, "watches": WATCHES},
 }
 """The tables that each context's shards publish, by name."""

@@ -1,0 +1,75 @@
+"""The person context as the host drives it."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import pyarrow as pa
+
+from actors.context import Outcome
+from actors.person.decider import AnyPersonCommand, decide, due, expiry
+from actors.person.fold import evolve, initial_state
+from actors.person.state import State
+from actors.person.tables import dump, load, tables
+from schemas.base import Command, Event
+from schemas.errors import InvalidError
+from schemas.person import PersonCommand
+from streams.ingest import Observed
+from streams.log import MAX_BATCH, Position
+
+
+class PersonContext:
+    """Cases of missing persons, driven by commands and by time: `actors.context.Context[State]`."""
+
+    name = "person"
+    fold_version = 1
+
+    def initial_state(self) -> State:
+        """The state of an empty shard."""
+        return initial_state()
+
+    def decide(self, state: State, command: Command) -> list[Event]:
+        """The events that a command leads to; `[]` when it is already so, but each look is an event.
+
+        Raises `NotFoundError`, `ConflictError`, `ForbiddenError` or `InvalidError`, the last also for a command of
+        another context.
+        """
+        if not isinstance(command, PersonCommand):
+            raise InvalidError(f"{type(command).__name__} is no command to a case")
+        return [*decide(state, cast("AnyPersonCommand", command))]
+
+    def evolve(self, state: State, event: Event) -> None:
+        """Apply one event in place."""
+        evolve(state, event)
+
+    def observe(self, state: State, messages: Sequence[Observed], start: Position, max_events: int) -> Outcome:
+        """Nothing: cases hear commands alone, and no stream of input belongs to them."""
+        last = messages[-1].sequence if messages else start.sequence
+        return Outcome([], [], Position(last, 0) if messages else start)
+
+    def tick(self, state: State, clock: int) -> list[Event]:
+        """The cases that have expired by `clock`, with their watches; at most half of what one commit holds."""
+        events: list[Event] = []
+        for case in due(state, clock):
+            ended = expiry(state, case)
+            if len(events) + len(ended) > MAX_BATCH // 2 - 1:
+                break
+            for event in ended:
+                evolve(state, event)
+            events += ended
+        return events
+
+    def digest(self, state: State) -> str:
+        """32 hex digits over all entities; costs what changed since the last call."""
+        return state.digest.hexdigest(state.canonical)
+
+    def dump(self, state: State) -> dict[str, pa.Table]:
+        """The published tables, with what deciders need beyond them."""
+        return dump(state)
+
+    def load(self, tables: dict[str, pa.Table]) -> State:
+        """Inverse of `dump`."""
+        return load(tables)
+
+    def tables(self, state: State) -> dict[str, pa.Table]:
+        """`schemas.tables.PUBLISHED["person"]`."""
+        return tables(state)

@@ -1,0 +1,129 @@
+"""What readers see of a person shard, as Arrow tables built when a case changed, and its snapshot."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from actors.person.state import Case, Known, State, Watch
+from schemas.base import from_micros, micros
+from schemas.person import Candidate, CaseFacts
+from schemas.tables import CANDIDATES, CASES, WATCHES
+
+_FACTS = ("kind", "authority", "legal_ground", "reason", "officer")
+_CASE = (
+    "state",
+    "opened_at",
+    "opened_by",
+    "authorised_at",
+    "authorised_by",
+    "sole",
+    "ended_at",
+    "outcome",
+    "erased_at",
+)
+_KNOWN = ("state", "found_by", "found_at", "decided_at", "decided_by", "reason")
+_WATCH = ("query", "models", "min_probability", "cameras", "started_at", "started_by", "ended_at", "reason")
+_TEXTS = pa.list_(pa.string())
+_SAVED_CASES = pa.schema([*CASES, pa.field("search_ids", _TEXTS), pa.field("queries", _TEXTS)])
+_SAVED_WATCHES = pa.schema([*WATCHES, pa.field("sightings", _TEXTS)])
+"""Snapshots hold what the published tables hold, and what deciders need beyond it."""
+
+
+def tables(state: State) -> dict[str, pa.Table]:
+    """The published tables, rows in the order of the cases; what no event touched is not built again."""
+    return {
+        "cases": _kept(state, "cases", _cases, CASES),
+        "candidates": _kept(state, "candidates", _candidates, CANDIDATES),
+        "watches": _kept(state, "watches", _watches, WATCHES),
+    }
+
+
+def dump(state: State) -> dict[str, pa.Table]:
+    """The whole state, for a snapshot."""
+    return {
+        **tables(state),
+        "cases": pa.Table.from_pylist(list(_cases(state)), _SAVED_CASES),
+        "watches": pa.Table.from_pylist(list(_watches(state)), _SAVED_WATCHES),
+    }
+
+
+def load(saved: dict[str, pa.Table]) -> State:
+    """Inverse of `dump`: the same digest, the same tables."""
+    state = State()
+    for row in _rows(saved["cases"]):
+        facts = CaseFacts(expires_at=from_micros(row["expires_at"]), **{name: row[name] for name in _FACTS})
+        case = Case(facts, **{name: row[name] for name in _CASE})
+        case.searches = dict(zip(row["search_ids"], row["queries"], strict=True))
+        state.cases[row["case"]] = case
+        if case.state in {"opened", "authorised"}:
+            state.open.add(row["case"])
+        state.touch("case", row["case"], row["case"])
+    for row in _rows(saved["candidates"]):
+        found = {name: row[name] for name in ("sighting", "camera", "model", "score", "probability")}
+        candidate = Candidate(time=from_micros(row["time"]), **found)
+        known = Known(candidate, **{name: row[name] for name in _KNOWN})
+        state.cases[row["case"]].candidates[row["sighting"]] = known
+        state.touch("candidate", row["case"], row["sighting"])
+    for row in _rows(saved["watches"]):
+        watch = Watch(**{name: row[name] for name in _WATCH})
+        watch.models, watch.cameras = tuple(row["models"]), tuple(row["cameras"])
+        watch.hits = dict.fromkeys(row["sightings"])
+        state.cases[row["case"]].watches[row["watch"]] = watch
+        state.touch("watch", row["case"], row["watch"])
+    return state
+
+
+def _kept(state: State, name: str, rows: Callable[[State], Iterator[dict[str, Any]]], schema: pa.Schema) -> pa.Table:
+    if name not in state.tables:
+        state.tables[name] = pa.Table.from_pylist(list(rows(state)), schema)
+    return state.tables[name]
+
+
+def _cases(state: State) -> Iterator[dict[str, Any]]:
+    for case_id, case in state.cases.items():
+        yield {
+            "case": case_id,
+            **{name: getattr(case, name) for name in _CASE},
+            **{name: getattr(case.facts, name) for name in _FACTS},
+            "expires_at": micros(case.facts.expires_at),
+            "searches": len(case.searches),
+            "objects": case.objects,
+            "search_ids": list(case.searches),
+            "queries": list(case.searches.values()),
+        }
+
+
+def _candidates(state: State) -> Iterator[dict[str, Any]]:
+    for case_id, case in state.cases.items():
+        for sighting, known in case.candidates.items():
+            candidate = known.candidate
+            yield {
+                "case": case_id,
+                "sighting": sighting,
+                "camera": candidate.camera,
+                "time": micros(candidate.time),
+                "model": candidate.model,
+                "score": candidate.score,
+                "probability": candidate.probability,
+                **{name: getattr(known, name) for name in _KNOWN},
+            }
+
+
+def _watches(state: State) -> Iterator[dict[str, Any]]:
+    for case_id, case in state.cases.items():
+        for watch_id, watch in case.watches.items():
+            yield {
+                "case": case_id,
+                "watch": watch_id,
+                **{name: getattr(watch, name) for name in _WATCH},
+                "hits": len(watch.hits),
+                "sightings": list(watch.hits),
+            }
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows with times as µs."""
+    times = pa.types.is_timestamp
+    columns = [(cells.cast(pa.int64()) if times(cells.type) else cells).to_pylist() for cells in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,0 +1,1 @@
+"""The person context, without a host."""
