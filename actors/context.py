@@ -4,7 +4,7 @@ All methods are pure but for the state that they are handed: clocks, ids and inp
 in the same order give the same state, bit for bit, and the same events; `bomnae verify` and `as_of` rest on that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -23,7 +23,8 @@ class Outcome:
     """What observing a run of messages led to; `traces` holds, per event, the trace of the message that caused it.
 
     `end` is how far the input was consumed, which may be short of the messages given where the events would not fit
-    into one commit: the host commits, then observes the rest from `end`.
+    into one commit: the host commits, then observes the rest from `end`. `objects` are erasable bytes by name that the
+    events refer to: the host stores them before the commit.
     """
 
     events: list[Event]
@@ -31,6 +32,7 @@ class Outcome:
     end: Position
     rows: int = 0
     traces: list[str] = field(default_factory=list)
+    objects: list[tuple[str, bytes]] = field(default_factory=list)
 
 
 class Context(Protocol, Generic[S]):
@@ -38,6 +40,10 @@ class Context(Protocol, Generic[S]):
 
     name: str
     fold_version: int
+    observed: frozenset[str]
+    """Types of events that stand for input which is erased once they are committed: replay takes them from the log. Of
+    such a context `observe` changes the state by these events alone, nothing else gives events of these types, and
+    messages are consumed whole. Empty: input stays, and is observed again."""
 
     def initial_state(self) -> S:
         """The state of an empty shard."""
@@ -79,6 +85,10 @@ class Context(Protocol, Generic[S]):
 
     def tables(self, state: S) -> dict[str, pa.Table]:
         """What readers see, as immutable Arrow tables."""
+        ...
+
+    def objects(self, state: S) -> Collection[str]:
+        """Names of all erasable objects that came from input and that the state refers to."""
         ...
 
 

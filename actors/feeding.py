@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from schemas.errors import BomnaeError
-from streams.log import Batch, EventStore, read_batches
+from streams.log import Batch, EventStore, Position, read_batches
 from streams.rejected import Rejection
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,18 @@ class Sinks(Protocol):
 
     async def feed(self, batch: Batch) -> None:
         """Publish what others may see of a committed batch; repeats with the same ids are recognised."""
+        ...
+
+    async def keep(self, context: str, shard: int, objects: Sequence[tuple[str, bytes]]) -> None:
+        """Store erasable objects durably before the commit that refers to them; safe to repeat."""
+        ...
+
+    async def sweep(self, context: str, shard: int, held: Collection[str]) -> None:
+        """Erase what an earlier owner kept for a commit that never came: of its last objects those not in `held`."""
+        ...
+
+    async def forget(self, context: str, shard: int, position: Position) -> None:
+        """Erase the shard's input up to a committed position, overwriting its bytes; safe to repeat."""
         ...
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from actors.commit import Asked, Sealer, Work
 from actors.context import Context, Published
 from actors.feeding import Feeding, Sinks, stubbornly
+from actors.forgetting import Forgetting
 from actors.journal import UNANSWERED, Entry
 from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
 from schemas.base import Event
@@ -74,6 +75,7 @@ class Shard(Generic[S]):
         self._wake = asyncio.Event()
         self._owed_answer: tuple[Asked, Entry] | None = None
         self._sealer, self.feeding = Sealer(context, number), Feeding(sinks, store)
+        self.forgetting = Forgetting(sinks, context.name, number)
         self._ticked = 0
         self._snapshotted = 0
         self._rows = self._rows_behind = 0
@@ -109,9 +111,12 @@ class Shard(Generic[S]):
         Raises `FencedError` when a newer owner has claimed it: leave for good.
         """
         feeding: asyncio.Task[None] | None = None
+        forgetting: asyncio.Task[None] | None = None
         try:
             await self.start()
             feeding = asyncio.create_task(self.feeding.run(), name=f"feed {self.store.name}")
+            if self.context.observed:
+                forgetting = asyncio.create_task(self.forgetting.run(), name=f"forget {self.store.name}")
             while not feeding.done() and not self._leaving:
                 if not await self.step():
                     await self._rest()
@@ -122,6 +127,8 @@ class Shard(Generic[S]):
         finally:
             if feeding is not None:
                 feeding.cancel()
+            if forgetting is not None:
+                forgetting.cancel()
             if self._saving is not None:
                 self._saving.cancel()
             await self._ingest.close()
@@ -134,6 +141,10 @@ class Shard(Generic[S]):
         self.state = await load(self.context, self.store, self._ingest, self._snapshots)
         self._snapshotted = self.state.stored_at
         await self._claim()
+        if self.context.observed:
+            held = self.context.objects(self.state.domain)
+            await stubbornly(lambda: self._sinks.sweep(self.context.name, self.number, held), self.store.name)
+            self.forgetting.upto(self.state.position)
         await self._ingest.open(self.state.position, self._wake)
         await self.feeding.again(self.state.fed)
         self._on_change()
@@ -160,6 +171,8 @@ class Shard(Generic[S]):
     async def _settle(self) -> None:
         if self._saving is not None:
             await self._saving
+        if self.context.observed:
+            await self.forgetting.once()
         # Without a commit of ours the log ends with our claim, and a snapshot stands at a commit.
         if self._unsaved and not self.state.owed:
             await self.snapshot()
@@ -206,6 +219,9 @@ class Shard(Generic[S]):
             if outcome.rejections:
                 refused = outcome.rejections
                 await stubbornly(lambda: self._sinks.reject(self.context.name, refused), self.store.name)
+            if outcome.objects:
+                kept = outcome.objects
+                await stubbornly(lambda: self._sinks.keep(self.context.name, self.number, kept), self.store.name)
         now = self._clock()
         if not messages and self._ingest.caught_up and now >= self._ticked + TICK_EVERY:
             self._ticked = now
@@ -291,6 +307,7 @@ class Shard(Generic[S]):
 
     def _after(self, work: Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
+        self.forgetting.upto(work.end)
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
         self.settled = self._unsaved = True
         self._answer(work, sequence)

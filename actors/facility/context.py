@@ -1,6 +1,6 @@
 """The facility context as the host sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ class FacilityContext:
 
     name = NAME
     fold_version = 1
+    observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> Shard:
         """An empty shard."""
@@ -60,3 +61,7 @@ class FacilityContext:
     def tables(self, state: Shard) -> dict[str, pa.Table]:
         """See `tables.tables`."""
         return views.tables(state)
+
+    def objects(self, state: Shard) -> Collection[str]:
+        """None: nothing here is erasable."""
+        return ()

@@ -1,6 +1,6 @@
 """The road context as the host drives it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ class RoadContext:
 
     name = "road"
     fold_version = 1
+    observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
@@ -68,3 +69,7 @@ class RoadContext:
     def tables(self, state: State) -> dict[str, pa.Table]:
         """`schemas.tables.PUBLISHED["road"]`."""
         return tables(state)
+
+    def objects(self, state: State) -> Collection[str]:
+        """None: nothing here is erasable."""
+        return ()

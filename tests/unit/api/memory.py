@@ -1,7 +1,7 @@
 """The city in memory: real shard owners on memory stores, driven by each call, so that no task outlives a request."""
 
 import itertools
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ import orjson
 
 from actors.commit import Asked
 from actors.facility.context import FacilityContext
+from actors.journal import UNANSWERED
 from actors.replay import load
 from actors.road.context import RoadContext
 from actors.shard import Shard
@@ -21,6 +22,7 @@ from streams.blobs import MemoryBlobs
 from streams.feed import messages
 from streams.ingest import Observed
 from streams.log import SHARD_ENTITY
+from streams.log import Position as LogPosition
 from streams.memory import MemoryIngest, MemoryStore, matches
 from streams.rejected import Rejected, Rejection
 from streams.snapshots import Snapshots
@@ -43,6 +45,7 @@ class MemoryBackend:
         self._clock = itertools.count(micros(START), 1000)
         self.feed_items: list[FeedItem] = []
         self.refused: list[Rejected] = []
+        self.objects: dict[str, bytes] = {}
         self.sequences = dict.fromkeys(COUNTS, 0)
         self.not_ready: dict[str, str] = {}
         self.stuck = False
@@ -138,12 +141,16 @@ class MemoryBackend:
             if reached[piece.shard] < piece.sequence:
                 raise UnavailableError(f"not there after {timeout_s} s")
 
-    async def submit(self, commands: Sequence[Command], key: str | None, request_digest: str | None) -> Answer:
+    async def submit(
+        self, commands: Sequence[Command], key: str | None, request_digest: str | None, trace: str = ""
+    ) -> Answer:
         at = self._micros()
+        if key is not None:
+            await self.claim(key, request_digest or "")
         asked = []
         for index, command in enumerate(commands):
             number = partition(command.entity, COUNTS[command.context])
-            one = Asked(command, f"{key}#{index}" if key else "", request_digest or "", at)
+            one = Asked(command, f"{key}#{index}" if key else "", request_digest or "", at, trace=trace)
             self.owned[command.context, number].shard.submit(one)
             asked.append((command.context, number, one))
         await self.settle()
@@ -152,6 +159,13 @@ class MemoryBackend:
         events = [event for *_, entry in entries for event in orjson.loads(entry.events)]
         pieces = tuple(Piece(context, number, sequence) for (context, number), sequence in last.items())
         return Answer(pieces, events, any(entry.repeated for *_, entry in entries))
+
+    async def claim(self, key: str, request_digest: str, answer: str = "") -> str:
+        asked = Asked(None, f"{key}#", request_digest, self._micros(), answer=answer)
+        self.owned["facility", partition(key, COUNTS["facility"])].shard.submit(asked)
+        await self.settle()
+        events = asked.done.result().events
+        return "" if events == UNANSWERED else events
 
     async def ingest(self, subject: str, headers: Mapping[str, str], data: bytes) -> tuple[str, int]:
         _, _, context, entity, kind = subject.split(".")
@@ -180,15 +194,22 @@ class MemoryBackend:
             if any(matches(pattern, item.subject) for pattern in subjects):
                 yield item
 
+    async def keep(self, context: str, shard: int, objects: Sequence[tuple[str, bytes]]) -> None:
+        self.objects |= dict(objects)
+
+    async def sweep(self, context: str, shard: int, held: Collection[str]) -> None: ...
+
+    async def forget(self, context: str, shard: int, position: LogPosition) -> None: ...
+
     async def rejected(self, entity: str | None, reason: str, after: int, limit: int) -> list[Rejected]:
         return [one for one in self.refused[after:] if entity in (None, one.entity) and reason in one.reason][:limit]
 
-    async def resubmit(self, sequence: int) -> bool:
+    async def resubmit(self, sequence: int) -> tuple[bool, Position]:
         if sequence > len(self.refused):
             raise NotFoundError("rejected input", str(sequence))
         one = self.refused[sequence - 1]
-        await self.ingest(f"city.raw.{one.context}.{one.entity}.readings", {}, one.data)
-        return True
+        _, at = await self.ingest(f"city.raw.{one.context}.{one.entity}.readings", {}, one.data)
+        return True, (Piece(one.context, partition(one.entity, COUNTS[one.context]), at, True),)
 
     def ready(self) -> dict[str, str]:
         return self.not_ready

@@ -1,7 +1,7 @@
 """A context that is as small as can be: named counters that messages raise and commands set."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 import orjson
@@ -43,6 +43,7 @@ class CounterContext:
 
     name = "counter"
     fold_version = 1
+    observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> State:
         return {}
@@ -95,3 +96,6 @@ class CounterContext:
 
     def tables(self, state: State) -> dict[str, pa.Table]:
         return self.dump(state)
+
+    def objects(self, state: State) -> Collection[str]:
+        return ()

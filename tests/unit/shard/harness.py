@@ -1,7 +1,7 @@
 """One shard of counters on memory stores, and what a test does with it."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from actors.shard import Shard
 from schemas.base import from_micros
 from streams.blobs import MemoryBlobs
 from streams.ingest import Observed
-from streams.log import Batch
+from streams.log import Batch, Position
 from streams.memory import MemoryIngest, MemoryStore
 from streams.rejected import Rejection
 from streams.snapshots import Snapshots
@@ -25,12 +25,26 @@ class Sinks:
     def __init__(self) -> None:
         self.rejected: list[Rejection] = []
         self.fed: list[Batch] = []
+        self.objects: dict[str, bytes] = {}
+        self.kept: list[str] = []
+        self.forgotten = Position()
 
     async def reject(self, context: str, rejections: Sequence[Rejection]) -> None:
         self.rejected += rejections
 
     async def feed(self, batch: Batch) -> None:
         self.fed.append(batch)
+
+    async def keep(self, context: str, shard: int, objects: Sequence[tuple[str, bytes]]) -> None:
+        self.objects |= dict(objects)
+        self.kept = [name for name, _ in objects]
+
+    async def sweep(self, context: str, shard: int, held: Collection[str]) -> None:
+        for name in set(self.kept) - set(held):
+            self.objects.pop(name, None)
+
+    async def forget(self, context: str, shard: int, position: Position) -> None:
+        self.forgotten = position
 
 
 class World:
