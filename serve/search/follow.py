@@ -1,0 +1,64 @@
+"""The complete batches of one log, from a position on and for ever."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from schemas.errors import BomnaeError
+from streams.log import Batch, EventStore, read_batches
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+"""Longest time between two looks at the log, where no nudge comes."""
+
+Take = Callable[[Batch], Awaitable[None]]
+
+
+class Follower:
+    """Hands each complete batch of a log to `take`, in order.
+
+    `take` keeps the batch's sequence together with what it did, and is called again with the same batch when it raised
+    a `BomnaeError` or an `OSError`: the log or an object store that is away is asked again for ever. `nudged` is set by
+    whoever hears that the log has grown; without that a look is taken each second.
+    """
+
+    def __init__(self, store: EventStore, after: int, take: Take) -> None:
+        self._store, self._take = store, take
+        self.nudged = asyncio.Event()
+        self.position = after
+        """Sequence of the last batch taken."""
+        self.behind = -1
+        """Records behind `position` at the last look; -1 where the log has not been seen yet."""
+        self.failure = ""
+        """Why the last look failed; empty when it did not."""
+        self.caught_up = asyncio.Event()
+        """Set when everything that was in the log at some look has been taken."""
+
+    async def run(self, look_s: float = LOOK_S) -> None:
+        """Follow until cancelled."""
+        while True:
+            self.nudged.clear()
+            try:
+                await self.look()
+                self.failure = ""
+            except (BomnaeError, OSError) as error:
+                self.failure = str(error) or type(error).__name__
+                logger.warning("%s: %s; trying again", self._store.name, self.failure)
+                await asyncio.sleep(look_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.nudged.wait(), look_s)
+
+    async def look(self) -> None:
+        """Take everything that is in the log now."""
+        newest = await self._store.last_sequence()
+        self.behind = newest - self.position
+        if self.behind:
+            async for batch in read_batches(self._store, self.position):
+                await self._take(batch)
+                self.position = batch.sequence
+                self.behind = max(0, newest - self.position)
+        # What follows the last commit record is an incomplete tail, and nobody's.
+        self.behind = 0
+        self.caught_up.set()
