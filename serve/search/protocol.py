@@ -1,4 +1,4 @@
-"""What the routes need of the search behind them: one protocol, so that they are the same in a test and on a cluster."""
+"""What the routes need of the search behind them: one protocol, the same in a test and on a cluster."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
