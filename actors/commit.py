@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from actors.context import Context
 from actors.journal import Entry
@@ -39,7 +39,7 @@ class Work:
     """What the next commit will hold, per event its JSON in `data` (made once for log and answer) and its trace."""
 
     events: list[Event] = field(default_factory=list)
-    data: list[str] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
     end: Position = field(default_factory=Position)
     clock: int = 0
@@ -54,7 +54,7 @@ class Work:
             return 0
         return MAX_BATCH - 1 - len(self.events)
 
-    def add(self, events: list[Event], data: list[str], traces: list[str]) -> None:
+    def add(self, events: list[Event], data: list[bytes], traces: list[str]) -> None:
         """Take events that are evolved already, with their JSON and the traces of the first of them."""
         self.events += events
         self.data += data
@@ -69,14 +69,14 @@ class Sealer(Generic[S]):
     context: Context[S]
     shard: int
 
-    def batch(self, state: ShardState[S], work: Work, attempt: str, fed: int, now: int) -> list[Record]:
-        """The events of `work` and their commit record; `attempt` is the batch id, `now` µs UTC."""
+    def batch(self, state: ShardState[S], work: Work, attempt: str, fed: int, now: int) -> tuple[list[Record], Commit]:
+        """The events of `work` and their commit record, and what that says; `attempt` is the batch id, `now` µs UTC."""
         name, number = self.context.name, state.number + 1
         records = [
             Record(
                 subject=log_subject(name, self.shard, event.entity, event.name),
                 type=event.type,
-                data=data.encode(),
+                data=data,
                 id=f"{name}-{self.shard}-{number}-{index}",
                 batch=attempt,
                 time=micros(event.at),
@@ -84,35 +84,37 @@ class Sealer(Generic[S]):
             )
             for index, (event, data, trace) in enumerate(zip(work.events, work.data, work.traces, strict=True))
         ]
-        return [*records, self._seal(state, COMMITTED, work, state.epoch, attempt, fed=fed, now=now)]
+        commit = self._commit(state, COMMITTED, work, state.epoch, fed)
+        return [*records, self._seal(commit, attempt, now)], commit
 
-    def claim(self, state: ShardState[S], epoch: int, attempt: str, now: int) -> list[Record]:
+    def claim(self, state: ShardState[S], epoch: int, attempt: str, now: int) -> Record:
         """The one record by which an owner of a new epoch takes the shard."""
         work = Work(end=state.position)
-        return [self._seal(state, CLAIMED, work, epoch, attempt, fed=state.fed, now=now)]
+        return self._seal(self._commit(state, CLAIMED, work, epoch, state.fed), attempt, now)
 
-    def _seal(self, state: ShardState[S], kind: str, work: Work, epoch: int, attempt: str, **at: Any) -> Record:
-        name, number = self.context.name, state.number + 1
-        commit = Commit(
+    def _commit(self, state: ShardState[S], kind: str, work: Work, epoch: int, fed: int) -> Commit:
+        return Commit(
             kind=kind,
-            context=name,
+            context=self.context.name,
             shard=self.shard,
             epoch=epoch,
-            number=number,
+            number=state.number + 1,
             start=state.position,
             end=work.end,
             clock=work.clock,
             events=len(work.events),
             digest=state.digest,
             fold_version=self.context.fold_version,
-            fed=at["fed"],
+            fed=fed,
             commands=work.journal,
         )
+
+    def _seal(self, commit: Commit, attempt: str, now: int) -> Record:
         return Record(
-            subject=log_subject(name, self.shard, SHARD_ENTITY, kind),
-            type=f"city.shard.{kind}.v1",
+            subject=log_subject(commit.context, self.shard, SHARD_ENTITY, commit.kind),
+            type=f"city.shard.{commit.kind}.v1",
             data=commit.to_json(),
-            id=f"{name}-{self.shard}-{number}-{kind}",
+            id=f"{commit.context}-{self.shard}-{commit.number}-{commit.kind}",
             batch=attempt,
-            time=at["now"],
+            time=now,
         )

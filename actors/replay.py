@@ -118,7 +118,7 @@ def _compare(batch: Batch, derived: list[Event], log: str) -> None:
     if len(derived) != len(batch.events):
         raise DivergenceError(log, batch.sequence, f"number of events ({len(derived)})")
     for record, event in zip(batch.events, derived, strict=True):
-        same = record.type == event.type and record.data == event.model_dump_json().encode()
+        same = record.type == event.type and record.data == event.to_json()
         if not same and read_event(record.type, record.data) != event:
             raise DivergenceError(log, record.sequence, f"event ({event.type})")
 
@@ -129,11 +129,11 @@ def _compare_digest(context: Context[S], state: ShardState[S], log: str) -> None
         raise DivergenceError(log, state.sequence, "digest")
 
 
-def answer_json(events: Sequence[Event], data: Sequence[str] | None = None) -> str:
+def answer_json(events: Sequence[Event], data: Sequence[bytes] | None = None) -> str:
     """What a command answers with: its events, `type` beside the fields. `data`: their JSON where it is at hand."""
-    texts = data if data is not None else [event.model_dump_json() for event in events]
-    parts = [f'{{"type":"{event.type}",{text[1:]}' for event, text in zip(events, texts, strict=True)]
-    return f"[{','.join(parts)}]"
+    texts = data if data is not None else [event.to_json() for event in events]
+    parts = [b'{"type":"%b",%b' % (event.type.encode(), text[1:]) for event, text in zip(events, texts, strict=True)]
+    return (b"[%b]" % b",".join(parts)).decode()
 
 
 async def load(

@@ -31,7 +31,7 @@ from schemas.errors import (
 )
 from schemas.registry import command_to_json
 from streams.ingest import IngestSource, Observed
-from streams.log import Batch, Commit, EventStore, read_batches
+from streams.log import Batch, EventStore, read_batches
 from streams.snapshots import Snapshots
 
 logger = logging.getLogger(__name__)
@@ -193,9 +193,9 @@ class Shard(Generic[S]):
             # Only now: the claim tells position, number and digest of everything up to `expected`.
             await catch_up(self.context, self.state, self.store, self._ingest)
             epoch = self.state.epoch + 1
-            records = self._sealer.claim(self.state, epoch, self._attempt_id(epoch, expected), self._clock())
+            record = self._sealer.claim(self.state, epoch, self._attempt_id(epoch, expected), self._clock())
             try:
-                sequence = await self.store.append(records, expected)
+                sequence = await self.store.append([record], expected)
             except (SequenceConflictError, AppendTimeoutError):
                 sequence = 0
             await catch_up(self.context, self.state, self.store, self._ingest)
@@ -227,7 +227,7 @@ class Shard(Generic[S]):
             self._ticked = now
             if events := self.context.tick(self.state.domain, now):
                 found, work.clock = found + events, now
-        work.add(found, [event.model_dump_json() for event in found], traces)
+        work.add(found, [event.to_json() for event in found], traces)
         while self._queue and not self.state.owed and work.room:
             self._take(self._queue.popleft(), work)
         return work
@@ -247,7 +247,7 @@ class Shard(Generic[S]):
         taken = events[: work.room]
         for event in taken:
             self.context.evolve(self.state.domain, event)
-        data = [event.model_dump_json() for event in events]
+        data = [event.to_json() for event in events]
         work.add(taken, data[: len(taken)], [asked.trace] * len(taken))
         entry = Entry(asked.digest, asked.at, 0, asked.answer or answer_json(events, data))
         if events or asked.key:
@@ -277,7 +277,7 @@ class Shard(Generic[S]):
         while self.state.owed and work.room:
             event = self.state.owed.popleft()
             self.context.evolve(self.state.domain, event)
-            work.add([event], [event.model_dump_json()], [trace])
+            work.add([event], [event.to_json()], [trace])
         if not self.state.owed and self._owed_answer is not None:
             work.answers.append(self._owed_answer)
             self._owed_answer = None
@@ -290,7 +290,7 @@ class Shard(Generic[S]):
         while landed is None:
             attempt = self._attempt_id(self.state.epoch, expected)
             attempts.add(attempt)
-            records = self._sealer.batch(self.state, work, attempt, self.feeding.done, self._clock())
+            records, commit = self._sealer.batch(self.state, work, attempt, self.feeding.done, self._clock())
             try:
                 landed = await self.store.append(records, expected)
             except StorageFullError as error:
@@ -302,7 +302,7 @@ class Shard(Generic[S]):
                 landed, expected = await self._landed(attempts)
         self.full = False
         self._after(work, landed)
-        await self.feeding.put(Batch(tuple(records[:-1]), Commit.from_json(records[-1].data), attempt, landed, 0))
+        await self.feeding.put(Batch(tuple(records[:-1]), commit, attempt, landed, 0))
         self._snapshot_if_due()
 
     def _after(self, work: Work, sequence: int) -> None:

@@ -15,7 +15,7 @@ from bench.report import Report, arguments, percentile, run
 from schemas.base import Command, from_micros
 from schemas.facility import CalibrateSensor
 from streams.batch import BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE, Message, append_batch
-from streams.codec import headers_of
+from streams.codec import log_head_of
 from streams.connection import Connection
 from streams.log import Record
 from streams.subjects import log_stream
@@ -81,13 +81,13 @@ async def alone(owned: Owner, asked: list[Asked]) -> list[float]:
 def prepared(batches: list[list[Record]], shard: int) -> list[list[Message]]:
     """The same messages for the log of another shard."""
     old, new = f".{SHARD}.", f".{shard}."
-    return [[(r.subject.replace(old, new, 1), r.data, headers_of(r)) for r in batch] for batch in batches]
+    return [[Message(r.subject.replace(old, new, 1), r.data, log_head_of(r)) for r in batch] for batch in batches]
 
 
 async def append_raw(connection: Connection, batches: list[list[Record]]) -> float:
     """Seconds to append them one after the other with what nats-py offers: `publish`, and `request` for the last."""
     nc, began = connection.nc, 0.0
-    ready = prepared(batches, RAW)
+    ready = [[(m.subject, m.data, m.headers) for m in batch] for batch in prepared(batches, RAW)]
     began = time.monotonic()
     for number, messages in enumerate(ready):
         name = f"raw-{number}-{began}"

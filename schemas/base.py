@@ -1,6 +1,6 @@
 """What all commands and events share: frozen models, ids, UTC times."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
@@ -23,12 +23,12 @@ UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A moment with its zone given on the way in, UTC inside."""
 
 _MICRO = 1_000_000
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
 def micros(time: datetime) -> int:
     """Microseconds since the epoch, exactly (no float on the way)."""
-    delta = time - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * _MICRO + delta.microseconds
+    return (time - _EPOCH) // _MICROSECOND
 
 
 def from_micros(value: int) -> datetime:
@@ -41,6 +41,10 @@ class Frozen(BaseModel):
     """An immutable model that refuses fields it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    def to_json(self) -> bytes:
+        """What `model_dump_json` gives, as bytes and in half the time."""
+        return self.__pydantic_serializer__.to_json(self)
 
 
 class Command(Frozen):

@@ -49,9 +49,9 @@ def read_event(stored_type: str, data: bytes) -> Event:
     return EVENTS[stored_type].model_validate_json(orjson.dumps(fields))
 
 
-def command_to_json(command: Command) -> str:
+def command_to_json(command: Command) -> bytes:
     """A command as it is kept in the journal of a commit record."""
-    return f'{{"command":"{type(command).__name__}",{command.model_dump_json()[1:]}'
+    return b'{"command":"%b",%b' % (type(command).__name__.encode(), command.to_json()[1:])
 
 
 def command_from_dict(fields: dict[str, Any]) -> Command:

@@ -28,20 +28,37 @@ CLOUD_EVENT = "application/cloudevents+json"
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
-def headers_of(record: Record) -> dict[str, str]:
-    """The NATS headers of a record of the log."""
+def head_of(record: Record) -> str:
+    """The headers of an event, as lines: what LOG and FEED say alike. Raises `ValueError` as `head` does."""
     _, _, context, shard, entity, _ = record.subject.split(".", 5)
-    return {
-        CE_VERSION: "1.0",
-        CE_ID: record.id,
-        CE_TYPE: record.type,
-        CE_SOURCE: f"/bomnae/{context}/{shard}",
-        CE_SUBJECT: entity,
-        CE_TIME: time_text(record.time),
-        CONTENT_TYPE: JSON,
-        APPEND_ID: record.batch,
-        **record.headers,
-    }
+    # One text instead of a dictionary: this is done twice for every event.
+    said = (
+        f"{CE_VERSION}: 1.0\r\n{CE_ID}: {record.id}\r\n{CE_TYPE}: {record.type}\r\n"
+        f"{CE_SOURCE}: /bomnae/{context}/{shard}\r\n{CE_SUBJECT}: {entity}\r\n"
+        f"{CE_TIME}: {time_text(record.time)}\r\n{CONTENT_TYPE}: {JSON}\r\n"
+    )
+    return _checked(said, 7) + head(record.headers) if record.headers else _checked(said, 7)
+
+
+def log_head_of(record: Record) -> str:
+    """The headers of a record of the log, as lines. Raises `ValueError` as `head` does."""
+    return head_of(record) + _checked(f"{APPEND_ID}: {record.batch}\r\n", 1)
+
+
+def head(headers: Mapping[str, str]) -> str:
+    """Headers as lines. Raises `ValueError` where a value would end its line and begin another."""
+    return _checked("".join([f"{name}: {value}\r\n" for name, value in headers.items()]), len(headers))
+
+
+def headers_of(lines: str) -> dict[str, str]:
+    """Inverse of `head`."""
+    return dict(line.split(": ", 1) for line in lines.split("\r\n")[:-1])
+
+
+def _checked(lines: str, count: int) -> str:
+    if not lines.count("\n") == lines.count("\r") == count:
+        raise ValueError(f"one of these headers cannot be said to NATS: {lines!r}")
+    return lines
 
 
 def trace_of(headers: Mapping[str, str]) -> str:
@@ -52,7 +69,7 @@ def trace_of(headers: Mapping[str, str]) -> str:
 
 
 def record_of(subject: str, data: bytes, headers: Mapping[str, str], sequence: int, stored_at: int) -> Record:
-    """Inverse of `headers_of` for a stored message."""
+    """Inverse of `log_head_of` for a stored message."""
     return Record(
         subject=subject,
         type=headers.get(CE_TYPE, ""),

@@ -11,8 +11,8 @@ from nats.aio.msg import Msg
 
 from schemas.errors import LogGapError, UnavailableError
 from streams.api import request
-from streams.batch import append_batch
-from streams.codec import headers_of, record_of
+from streams.batch import Message, append_batch
+from streams.codec import log_head_of, record_of
 from streams.ingest import Observed, take_upto
 from streams.log import MAX_BATCH, Position, Record
 from streams.pull import PullReader, stream_position
@@ -38,7 +38,7 @@ class JetStreamStore:
         """See `EventStore`."""
         if not 0 < len(records) <= MAX_BATCH:
             raise ValueError(f"an atomic batch holds 1 to {MAX_BATCH} records, not {len(records)}")
-        messages = [(record.subject, record.data, headers_of(record)) for record in records]
+        messages = [Message(record.subject, record.data, log_head_of(record)) for record in records]
         return await append_batch(self._nc, self.name, messages, expected, self._timeout_s)
 
     async def read(self, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:

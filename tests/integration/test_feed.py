@@ -13,7 +13,8 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from schemas.errors import UnavailableError
 from schemas.facility import SensorStale
 from streams import feed
-from streams.publish import Outgoing
+from streams.batch import Message
+from streams.codec import head
 from streams.server import EmbeddedServer
 from tests.integration.city import City
 from tests.unit.batches import batch_of
@@ -64,7 +65,7 @@ async def test_without_a_stream_publishing_ends_at_its_deadline_with_the_reason(
 
 
 async def test_a_message_that_the_stream_refuses_does_not_hang(city: City) -> None:
-    refused = Outgoing("city.pub.facility.bridge-1.x", {"Nats-Expected-Last-Sequence": "99"}, b"{}")
+    refused = Message("city.pub.facility.bridge-1.x", b"{}", head({"Nats-Expected-Last-Sequence": "99"}))
     async with city.connected(city.host) as host:
         with pytest.raises(UnavailableError, match="wrong last sequence"):
             await feed.publish(host, [refused], deadline_s=0.3)

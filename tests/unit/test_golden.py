@@ -14,7 +14,7 @@ from schemas.base import Event
 from schemas.errors import DivergenceError, InvalidError, UnknownEventError
 from schemas.registry import EVENTS, command_from_dict, command_to_json, read_event, upcaster
 from streams.blobs import MemoryBlobs
-from streams.codec import headers_of, record_of
+from streams.codec import headers_of, log_head_of, record_of
 from streams.log import SHARD_ENTITY, Commit, Record
 from streams.memory import MemoryIngest, MemoryStore
 from streams.snapshots import SCHEMA_VERSION, SnapshotInfo, Snapshots, unpack
@@ -129,7 +129,7 @@ def test_no_stored_type_is_forgotten() -> None:
 
 def test_a_message_of_the_log_carries_all_of_its_record_in_headers() -> None:
     record = HAPPENED[0]
-    headers = headers_of(record)
+    headers = headers_of(log_head_of(record))
     assert headers == {
         "ce-specversion": "1.0",
         "ce-id": "facility-0-2-0",
