@@ -102,6 +102,18 @@ class Settings(BaseSettings):
     live_per_client: int = Field(8, ge=1, description="Live streams of one anonymous client or citizen.")
     live_per_staff: int = Field(32, ge=1, description="Live streams of one client with a staff role.")
 
+    person_detector: Path | None = Field(
+        None,
+        description="OpenVINO or ONNX file of a person detector (output 1 x 1 x n x 7); empty: OpenCV's own, which is "
+        "weak.",
+    )
+    person_encoder: Path | None = Field(
+        None,
+        description="OpenVINO or ONNX file of a re-identification network; empty: colour histograms, which are weak.",
+    )
+    encoder_device: str = Field("CPU", description="OpenVINO device of both: CPU, GPU (Intel), NPU, AUTO, ….")
+    encoder_replicas: int = Field(2, ge=1, le=256, description="Most replicas of the encoder; it scales from one.")
+
     log_level: str = Field("INFO", description="Least level of the structured log.")
 
     @field_validator("nats_urls", "cors_origins", mode="before")
