@@ -28,7 +28,7 @@ class Accepted(Frozen):
 
     position: str = Field(examples=["RjAuNDI"])
     accepted: int = Field(ge=0, description="Readings stored.", examples=[1])
-    refused: list[Refusal] = Field(description="Sensors whose readings the sender may not send.", examples=[[]])
+    refused: list[Refusal] = Field(description="Sensors whose readings were not taken, the first 1,000.", examples=[[]])
 
 
 class Problem(Frozen):

@@ -133,11 +133,23 @@ class Backend(Protocol):
         """Return as soon as `view` holds everything up to `position`. Raises `UnavailableError` after `timeout_s`."""
         ...
 
-    async def submit(self, commands: Sequence[Command], key: str | None, request_digest: str | None) -> Answer:
+    async def submit(
+        self, commands: Sequence[Command], key: str | None, request_digest: str | None, trace: str = ""
+    ) -> Answer:
         """Decide commands, each in its shard, in order within a shard; all durable when it returns.
+
+        `trace` is the `traceparent` that their events carry on.
 
         With a `key` (scoped to the principal), a repeat with the same digest gives the first answer, from any replica
         and after a restart; with another digest `IdempotencyConflictError`. Raises what the decider raises.
+        """
+        ...
+
+    async def claim(self, key: str, request_digest: str, answer: str = "") -> str:
+        """Claim a key for a request that is no command; with `answer` (JSON), keep what it was answered with.
+
+        The answer that was kept first, empty where there is none yet; durable when it returns. Raises
+        `IdempotencyConflictError` where the key is another request's.
         """
         ...
 
@@ -164,8 +176,8 @@ class Backend(Protocol):
         """
         ...
 
-    async def resubmit(self, sequence: int) -> bool:
-        """Publish refused input again; False where that was done before.
+    async def resubmit(self, sequence: int) -> tuple[bool, Position]:
+        """Publish refused input again, and where it stands then; False where that was done before.
 
         Raises `NotFoundError`, or `ConflictError` where only a part of it was kept.
         """

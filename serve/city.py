@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from actors.context import Published
 from actors.directory import find, placement
 from actors.host import CONTEXTS, Request, ShardKey
-from actors.journal import Entry
+from actors.journal import UNANSWERED, Entry
 from actors.replay import load
 from schemas.base import Command, micros
 from schemas.errors import BomnaeError, GoneError, InvalidError, LogGapError, UnavailableError
@@ -81,7 +81,9 @@ class City:
             missing["nats"] = "not connected"
         return missing
 
-    async def submit(self, commands: Sequence[Command], key: str | None, request_digest: str | None) -> Answer:
+    async def submit(
+        self, commands: Sequence[Command], key: str | None, request_digest: str | None, trace: str = ""
+    ) -> Answer:
         """See `Backend`.
 
         A key is first claimed in one shard that depends on the key alone, so that another request under the same key
@@ -89,10 +91,10 @@ class City:
         """
         at, digest = micros(self.now()), request_digest or ""
         if key is not None:
-            home = ("facility", partition(key, self.shards("facility")))
-            await self._ask([Request(home, None, f"{key}#", digest, at)])
+            await self.claim(key, digest)
+        keys = [f"{key}#{index}" if key is not None else "" for index in range(len(commands))]
         requests = [
-            Request(self._shard(command), command, f"{key}#{index}" if key is not None else "", digest, at)
+            Request(self._shard(command), command, keys[index], digest, at, trace=trace)
             for index, command in enumerate(commands)
         ]
         entries = await self._ask(requests)
@@ -102,6 +104,12 @@ class City:
         events = [event for entry in entries for event in orjson.loads(entry.events)]
         pieces = tuple(Piece(context, number, sequence) for (context, number), sequence in last.items())
         return Answer(pieces, events, any(entry.repeated for entry in entries))
+
+    async def claim(self, key: str, request_digest: str, answer: str = "") -> str:
+        """See `Backend`."""
+        home = ("facility", partition(key, self.shards("facility")))
+        (entry,) = await self._ask([Request(home, None, f"{key}#", request_digest, micros(self.now()), answer)])
+        return "" if entry.events == UNANSWERED else entry.events
 
     def _shard(self, command: Command) -> ShardKey:
         return command.context, partition(command.entity, self.shards(command.context))
@@ -185,9 +193,11 @@ class City:
         """See `Backend`."""
         return await rejected.listing(self._log.nc, after, limit, entity or "*", reason)
 
-    async def resubmit(self, sequence: int) -> bool:
+    async def resubmit(self, sequence: int) -> tuple[bool, Position]:
         """See `Backend`."""
-        return await rejected.resubmit(self._log.nc, sequence)
+        again = await rejected.resubmit(self._log.nc, sequence)
+        shard = partition(again.entity, self.shards(again.context))
+        return again.now, (Piece(again.context, shard, again.sequence, True),)
 
     async def metrics(self) -> bytes:
         """See `Backend`. Ray's agent on this node gathers the metrics of all its processes."""

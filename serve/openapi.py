@@ -81,7 +81,7 @@ def _sample(name: str, kind: pa.DataType) -> Any:
     described = _type(kind)["type"]
     if pa.types.is_timestamp(kind):
         return "2026-01-15T03:00:00.000000Z"
-    return {"string": "", "boolean": True, "integer": 1, "number": 0.5}[described]
+    return {"string": "", "boolean": True, "integer": 1, "number": 0.5, "array": []}[described]
 
 
 def row(schema: pa.Schema, describe: str) -> Json:
@@ -234,7 +234,8 @@ def accepted() -> Responses:
 
 def resubmitted() -> Responses:
     """Whether input was sent again."""
-    schema = {"type": "object", "required": ["resubmitted"], "properties": {"resubmitted": {"type": "boolean"}}}
+    properties = {"position": {"type": "string"}, "resubmitted": {"type": "boolean"}}
+    schema = {"type": "object", "required": ["position", "resubmitted"], "properties": properties}
     return {202: {"description": "Published again.", "content": {_JSON: {"schema": schema}}}}
 
 

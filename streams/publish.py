@@ -31,30 +31,32 @@ class Outgoing:
     data: bytes
 
 
-async def publish(nc: Client, messages: Sequence[Outgoing], deadline_s: float = 10.0) -> None:
-    """Return when the stream has acknowledged every message; what is not acknowledged is sent again until then.
+async def publish(nc: Client, messages: Sequence[Outgoing], deadline_s: float = 10.0) -> list[int]:
+    """The sequence of every message when the stream has acknowledged all; until then what is not is sent again.
 
     Raises `UnavailableError` after `deadline_s`, or at once where the connection is closed for good: some messages may
     be stored, publish all of them again. Raises `MaxPayloadError` for a message that the server would never take.
     """
     deadline = time.monotonic() + deadline_s
+    stored: dict[int, int] = {}
     for start in range(0, len(messages), _IN_FLIGHT):
-        left = dict(enumerate(messages[start : start + _IN_FLIGHT]))
+        left = dict(enumerate(messages[start : start + _IN_FLIGHT], start))
         refusal = "no answer"
         while left:
             if nc.is_closed:
                 raise UnavailableError("the connection to NATS is closed")
             # While it reconnects nats-py would buffer every attempt anew, until its buffer is full.
             if nc.is_connected:
-                refusal = await _attempt(nc, left, min(deadline, time.monotonic() + _ATTEMPT_S)) or refusal
+                refusal = await _attempt(nc, left, stored, min(deadline, time.monotonic() + _ATTEMPT_S)) or refusal
             if left and time.monotonic() >= deadline:
                 raise UnavailableError(f"{len(left)} messages were not stored in {deadline_s:.1f} s ({refusal})")
             if left:
                 await asyncio.sleep(_PAUSE_S)
+    return [stored[number] for number in range(len(messages))]
 
 
-async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str | None:
-    """Send everything in `left` and take out what is acknowledged; the reason of a refusal, if any."""
+async def _attempt(nc: Client, left: dict[int, Outgoing], stored: dict[int, int], until: float) -> str | None:
+    """Send everything in `left` and move to `stored` what is acknowledged; the reason of a refusal, if any."""
     inbox, sent = nc.new_inbox(), set(left)
     answered: set[int] = set()
     done = asyncio.Event()
@@ -63,10 +65,12 @@ async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str |
     async def on_answer(msg: Msg) -> None:
         nonlocal refusal
         number = int(msg.subject.rsplit(".", 1)[1])
-        if (reason := _refusal(msg)) is None:
+        answer = _answer(msg)
+        if isinstance(answer, int):
             left.pop(number, None)
+            stored[number] = answer
         else:
-            refusal = reason
+            refusal = answer
         answered.add(number)
         if answered >= sent:
             done.set()
@@ -89,8 +93,9 @@ async def _attempt(nc: Client, left: dict[int, Outgoing], until: float) -> str |
     return refusal
 
 
-def _refusal(msg: Msg) -> str | None:
+def _answer(msg: Msg) -> int | str:
+    """The sequence at which a message is stored, or why it is not."""
     if msg.headers and (status := msg.headers.get("Status")):
         return f"status {status}"
     answer = orjson.loads(msg.data)
-    return str(answer["error"].get("description")) if "error" in answer else None
+    return str(answer["error"].get("description")) if "error" in answer else int(answer["seq"])

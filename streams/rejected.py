@@ -1,6 +1,6 @@
 """Refused input: kept with its reason, listed, and sent again when the reason is gone."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
@@ -21,7 +21,7 @@ from streams.topology import MAX_MESSAGE
 REASON = "Bomnae-Reason"
 """Why the input does not count, percent-encoded."""
 SOURCE_SEQUENCE = "Bomnae-Ingest-Sequence"
-"""Where the whole message stands in INGEST."""
+"""Where the whole message stands in INGEST; on a marker, where it stands again."""
 TRUNCATED = "Bomnae-Truncated"
 """Original size in bytes, where the refused bytes did not fit into a message."""
 RESUBMITTED = "Bomnae-Resubmitted"
@@ -63,6 +63,16 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """Input that was sent again: of whom, at which sequence of INGEST, and whether that happened just now."""
+
+    context: str
+    entity: str
+    sequence: int
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Stored:
     subject: str
     headers: dict[str, str]
@@ -93,18 +103,18 @@ async def listing(nc: Client, after: int = 0, limit: int = 100, entity: str = "*
     return found
 
 
-async def resubmit(nc: Client, sequence: int) -> bool:
-    """Send the refused bytes again on the subject they came on, then mark them; False where that was done before.
+async def resubmit(nc: Client, sequence: int) -> Again:
+    """Send the refused bytes again on the subject they came on, then mark them, unless that was done before.
 
     Their rows are judged anew, and those that counted before do not count again. Raises `NotFoundError` where REJECTED
     holds nothing there, `ConflictError` where only a part of the bytes was kept, `UnavailableError` in time.
     """
-    if sequence in await _resubmitted(nc):
-        return False
     stored = await _message(nc, subjects.REJECTED, sequence)
     if stored is None or stored.subject.endswith(f".{_MARKER}"):
         raise NotFoundError("rejected input", str(sequence))
-    one = _rejected(stored, sequence, 0, set())
+    one = _rejected(stored, sequence, 0, ())
+    if (at := (await _resubmitted(nc)).get(sequence)) is not None:
+        return Again(one.context, one.entity, at, now=False)
     if one.truncated:
         raise ConflictError(
             f"rejected input {sequence} was too large to keep whole: the sender has to send "
@@ -116,10 +126,10 @@ async def resubmit(nc: Client, sequence: int) -> bool:
         kind = subjects.parse_ingest(original.subject).kind
         headers = {k: v for k, v in original.headers.items() if k.lower().startswith(_KEPT_HEADERS)}
     headers |= {codec.CONTENT_TYPE: one.content_type, MSG_ID: f"resubmit-{sequence}"}
-    await publish(nc, [Outgoing(subjects.raw(one.context, one.entity, kind), headers, one.data)])
-    marker = f"{stored.subject}.{_MARKER}"
-    await publish(nc, [Outgoing(marker, {RESUBMITTED: str(sequence), MSG_ID: f"resubmitted-{sequence}"}, b"")])
-    return True
+    (at,) = await publish(nc, [Outgoing(subjects.raw(one.context, one.entity, kind), headers, one.data)])
+    mark = {RESUBMITTED: str(sequence), SOURCE_SEQUENCE: str(at), MSG_ID: f"resubmitted-{sequence}"}
+    await publish(nc, [Outgoing(f"{stored.subject}.{_MARKER}", mark, b"")])
+    return Again(one.context, one.entity, at, now=True)
 
 
 def _outgoing(context: str, rejection: Rejection) -> Outgoing:
@@ -135,7 +145,7 @@ def _outgoing(context: str, rejection: Rejection) -> Outgoing:
     return Outgoing(subject, headers, rejection.data[:MAX_MESSAGE])
 
 
-def _rejected(stored: _Stored, sequence: int, stored_at: int, done: set[int]) -> Rejected:
+def _rejected(stored: _Stored, sequence: int, stored_at: int, done: Container[int]) -> Rejected:
     _, _, context, entity = stored.subject.split(".")
     return Rejected(
         sequence=sequence,
@@ -151,9 +161,11 @@ def _rejected(stored: _Stored, sequence: int, stored_at: int, done: set[int]) ->
     )
 
 
-async def _resubmitted(nc: Client) -> set[int]:
+async def _resubmitted(nc: Client) -> dict[int, int]:
+    """Where in INGEST each item that was sent again stands now, by its sequence in REJECTED."""
     markers = read_stream(nc, subjects.REJECTED, 0, f"city.rejected.*.*.{_MARKER}")
-    return {int((msg.headers or {})[RESUBMITTED]) async for msg in markers}
+    marks = [msg.headers or {} async for msg in markers]
+    return {int(mark[RESUBMITTED]): int(mark.get(SOURCE_SEQUENCE, "0")) for mark in marks}
 
 
 async def _message(nc: Client, stream: str, sequence: int) -> _Stored | None:

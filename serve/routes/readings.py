@@ -5,7 +5,6 @@ import struct
 from collections import defaultdict
 from typing import Any
 
-import orjson
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +22,13 @@ from serve.backend import Backend, Piece
 from serve.idempotency import OnceFor
 from serve.reading import MinPosition, frame, view_after
 from serve.routing import router
-from streams import subjects
+from serve.writing import accept
+from streams import codec, subjects
 
 routes = router("readings")
 _ONE, _MANY = TypeAdapter(Reading), TypeAdapter(list[Reading])
+_NAMED = 1_000
+"""Refused sensors that an answer names: it may have to be kept in the log."""
 _UNIT = pa.field("unit", pa.string())
 
 
@@ -37,32 +39,34 @@ _UNIT = pa.field("unit", pa.string())
     openapi_extra=openapi.READINGS_BODY,
     summary="Send readings",
 )
-async def post_readings(request: Request, _once: OnceFor, min_position: MinPosition = None) -> Response:
+async def post_readings(request: Request, once: OnceFor, min_position: MinPosition = None) -> Response:
     """One reading or a list as JSON, or an Arrow IPC stream of them; stored durably when this answers.
 
-    A reading counts once however often it is sent, so a repeat needs no key. Readings of sensors that are not the
-    sender's are refused by name while the others count; 403 when nothing is left. What only folding can judge (a time
-    in the future, a wrong unit) is kept among the rejected input with its reason.
+    A reading counts once however often it is sent, so a repeat needs no key; one with a key costs two commits. Readings
+    of sensors that are not the sender's are refused by name while the others count; 403 when nothing is left. What only
+    folding can judge (a time in the future, a wrong unit) is kept among the rejected input with its reason.
     """
     table = _parse(request.headers.get("content-type", ""), await request.body())
     await view_after(request, "facility", min_position)
+    return await accept(request, once, lambda: _store(request, table))
+
+
+async def _store(request: Request, table: pa.Table) -> dict[str, Any]:
     refused, batches = _split(request, table)
     if not batches:
         raise ForbiddenError("; ".join(f"{one.sensor}: {one.reason}" for one in refused[:10]))
     backend: Backend = request.app.state.backend
     headers = {"content-type": render.ARROW}
-    headers |= {name: value for name in ("traceparent",) if (value := request.headers.get(name))}
+    headers |= {codec.TRACEPARENT: trace} if (trace := codec.trace_of(request.headers)) else {}
     stored = await asyncio.gather(*(backend.ingest(subject, headers, _stream(rows)) for _, subject, rows in batches))
     pieces = [
         Piece("facility", shard, sequence, True) for (shard, _, _), (_, sequence) in zip(batches, stored, strict=True)
     ]
-    position = positions.encode(tuple(pieces))
-    answer = {
-        "position": position,
+    return {
+        "position": positions.encode(tuple(pieces)),
         "accepted": sum(rows.num_rows for _, _, rows in batches),
-        "refused": [one.model_dump() for one in refused],
+        "refused": [one.model_dump() for one in refused[:_NAMED]],
     }
-    return Response(orjson.dumps(answer), 202, {"bomnae-position": position}, "application/json")
 
 
 def _parse(content_type: str, body: bytes) -> pa.Table:

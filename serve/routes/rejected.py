@@ -1,18 +1,19 @@
 """Refused input: kept with its reason, listed and resubmitted by operators."""
 
 from base64 import b64encode
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from schemas.base import EntityId, from_micros
-from serve import openapi, paging
+from serve import openapi, paging, positions
 from serve.backend import Backend
 from serve.idempotency import OnceFor
 from serve.paging import Cursor, Limit
 from serve.routing import router
+from serve.writing import accept
 
 routes = router("rejected")
 Sequence = Annotated[int, Path(ge=1, lt=2**63, description="`sequence` of the item.", examples=[1])]
@@ -49,11 +50,15 @@ async def list_rejected(
 @routes.post(
     "/v1/rejected/{sequence}/resubmit", status_code=202, responses=openapi.resubmitted(), summary="Send it again"
 )
-async def resubmit(request: Request, sequence: Sequence, _once: OnceFor) -> Response:
+async def resubmit(request: Request, sequence: Sequence, once: OnceFor) -> Response:
     """Publishes the original bytes again, after what was wrong is put right; `resubmitted` is false the second time.
 
     Their rows are judged anew, and those that counted before do not count again.
     """
     backend: Backend = request.app.state.backend
-    done = await backend.resubmit(sequence)
-    return Response(orjson.dumps({"resubmitted": done}), 202, media_type="application/json")
+
+    async def act() -> dict[str, Any]:
+        done, position = await backend.resubmit(sequence)
+        return {"position": positions.encode(position), "resubmitted": done}
+
+    return await accept(request, once, act)

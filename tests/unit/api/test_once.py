@@ -1,0 +1,121 @@
+"""Readings and resubmissions under an Idempotency-Key: the first answer again, whatever happened in between."""
+
+import pytest
+
+from schemas.errors import UnavailableError
+from tests.unit.api.conftest import OPERATOR, SAFETY, TILT, bearer, reading
+
+DEVICE = bearer("device", facility="bridge-1")
+KEYED = DEVICE | {"idempotency-key": "batch-17"}
+
+
+async def count(city, sensor: str = "tilt-1") -> tuple[int, int]:
+    await city.get("/v1/sensors/latest?min_position=RjAuMA")
+    found = (await city.get("/v1/sensors/latest?facility=bridge-1")).json()["items"]
+    return next((one["count"], one["duplicates"]) for one in found if one["sensor"] == sensor)
+
+
+async def test_a_repeat_of_readings_gives_the_first_answer_and_sends_nothing_again(city):
+    first = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    again = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert again.headers["bomnae-position"] == first.headers["bomnae-position"] == first.json()["position"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert "idempotency-replayed" not in first.headers
+    assert await count(city) == (1, 0)
+
+
+async def test_the_first_answer_stands_though_the_city_has_changed(city):
+    body = [reading("tilt-1", 1.0), reading("tilt-9", 1.0)]
+    first = await city.post("/v1/readings", json=body, headers=KEYED)
+    assert [one["sensor"] for one in first.json()["refused"]] == ["tilt-9"]
+    await city.put("/v1/facilities/bridge-1/sensors/tilt-9", json=TILT, headers=SAFETY)
+    assert (await city.post("/v1/readings", json=body, headers=KEYED)).json() == first.json()
+
+
+async def test_a_key_with_other_readings_or_for_another_write_is_422(city):
+    await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    other = await city.post("/v1/readings", json=reading("tilt-1", 2.0), headers=KEYED)
+    assert other.status_code == 422
+    assert other.json()["type"] == "urn:bomnae:problem:idempotency-key-reused"
+    assert await count(city) == (1, 0)
+    write = SAFETY | {"idempotency-key": "one"}
+    begun = await city.post("/v1/facilities/bridge-1/maintenance", json={"reason": "a"}, headers=write)
+    assert begun.status_code == 200
+    elsewhere = await city.put("/v1/facilities/bridge-2", json={}, headers=write)
+    assert elsewhere.status_code == 422
+
+
+async def test_after_a_crash_before_the_readings_were_sent_a_repeat_sends_them(city, backend, monkeypatch):
+    async def away(*_):
+        raise UnavailableError("NATS is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "ingest", away)
+        assert (await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)).status_code == 503
+    later = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    assert later.status_code == 202
+    assert "idempotency-replayed" not in later.headers
+    assert await count(city) == (1, 0)
+
+
+async def test_a_crash_after_the_readings_were_sent_sends_them_again_and_they_count_once(city, backend, monkeypatch):
+    claim = backend.claim
+
+    async def lost(key, digest, answer=""):
+        if answer:
+            raise UnavailableError("the owner left")
+        return await claim(key, digest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "claim", lost)
+        assert (await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)).status_code == 503
+    later = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    again = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    assert later.json() == again.json()
+    assert await count(city) == (1, 1)
+
+
+async def test_of_two_repeats_at_the_same_time_both_give_the_answer_that_was_kept_first(city, backend, monkeypatch):
+    kept = '{"position":"RjAuOQ","accepted":1,"refused":[]}'
+    claim = backend.claim
+
+    async def late(key, digest, answer=""):
+        if answer:
+            await claim(key, digest, kept)
+        return await claim(key, digest, answer)
+
+    monkeypatch.setattr(backend, "claim", late)
+    answer = await city.post("/v1/readings", json=reading("tilt-1", 1.0), headers=KEYED)
+    assert answer.text == kept
+    assert answer.headers["idempotency-replayed"] == "true"
+
+
+async def test_readings_of_which_none_counts_are_judged_anew_under_their_key(city):
+    body = reading("tilt-9", 1.0)
+    assert (await city.post("/v1/readings", json=body, headers=KEYED)).status_code == 403
+    await city.put("/v1/facilities/bridge-1/sensors/tilt-9", json=TILT, headers=SAFETY)
+    assert (await city.post("/v1/readings", json=body, headers=KEYED)).status_code == 202
+
+
+async def test_a_keyed_resubmission_gives_its_first_answer_again(city, backend):
+    sent = await city.post(
+        "/v1/readings", json=reading("tilt-1", 1.0) | {"time": "2100-01-01T00:00:00Z"}, headers=DEVICE
+    )
+    await city.get("/v1/sensors/latest", params={"min_position": sent.json()["position"]})
+    keyed = OPERATOR | {"idempotency-key": "again-1"}
+    first = await city.post("/v1/rejected/1/resubmit", headers=keyed)
+    before = dict(backend.sequences)
+    again = await city.post("/v1/rejected/1/resubmit", headers=keyed)
+    assert first.json() == again.json() == {"position": first.headers["bomnae-position"], "resubmitted": True}
+    assert again.headers["idempotency-replayed"] == "true"
+    assert backend.sequences == before
+    other = await city.post("/v1/rejected/2/resubmit", headers=keyed)
+    assert other.status_code == 422
+
+
+@pytest.mark.parametrize("count", [1, 1500])
+async def test_an_answer_names_a_thousand_refused_sensors_at_most(city, count):
+    body = [reading("tilt-1", 1.0), *(reading(f"ghost-{number}", 1.0) for number in range(count))]
+    answer = await city.post("/v1/readings", json=body, headers=DEVICE)
+    assert len(answer.json()["refused"]) == min(count, 1000)
