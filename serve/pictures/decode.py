@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from schemas.errors import InvalidError
 from serve.pictures.header import read_header
@@ -71,11 +72,13 @@ def frames(path: Path, every: int = 1, limits: Limits | None = None) -> Iterator
         sandbox.close()
 
 
-def jpeg(pixels: Pixels, most: int, quality: int = 85) -> bytes:
-    """The pixels as a new JPEG of at most `most` bytes, without metadata: smaller and coarser until it fits."""
+def jpeg(pixels: Pixels, most: int, longest: int = 320) -> bytes:
+    """The pixels as a new small JPEG of at most `most` bytes and sides of `longest`, without metadata."""
+    quality, scale = 85, min(1.0, longest / max(pixels.shape[:2]))
     while True:
+        if scale < 1:
+            pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
         written, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
         if written and len(data) <= most:
             return data.tobytes()
-        quality = max(60, quality - 10)
-        pixels = cv2.resize(pixels, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        quality, scale = max(60, quality - 10), 0.7
