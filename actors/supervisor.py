@@ -6,10 +6,8 @@ import ray
 
 from actors.actor import ShardActor
 from actors.directory import placement
-from actors.host import HostConfig
+from actors.host import CONTEXTS, HostConfig
 from schemas.settings import Settings
-
-CONTEXTS = ("facility", "road")
 
 
 def host_configs(settings: Settings) -> dict[str, HostConfig]:

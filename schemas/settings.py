@@ -10,6 +10,9 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+CONTEXTS = ("facility", "road", "sighting", "person")
+"""Every context that a city has shards of."""
+
 Words = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -54,6 +57,14 @@ class Settings(BaseSettings):
         4, ge=1, le=1_024, description="Shards of the facility context; fixed when a city is created."
     )
     road_shards: int = Field(2, ge=1, le=1_024, description="Shards of the road context; fixed when a city is created.")
+    sighting_shards: int = Field(
+        4, ge=1, le=1_024, description="Shards of the sighting context (cameras); fixed when a city is created."
+    )
+    person_shards: int = Field(
+        1, ge=1, le=1_024, description="Shards of the person context (cases); fixed when a city is created."
+    )
+    search_shards: int = Field(1, ge=1, le=1_024, description="Actors that the search of sightings is divided over.")
+    search_copies: int = Field(1, ge=1, le=16, description="Copies of each search shard.")
     shard_hosts: int = Field(1, ge=1, le=1_024, description="Actors (processes) that the shards are spread over.")
     api_replicas: int = Field(1, ge=1, le=256, description="Replicas of the HTTP API.")
     ray_address: str = Field("", description="Address of a running Ray cluster; empty: start one here.")
@@ -66,6 +77,12 @@ class Settings(BaseSettings):
     )
     snapshot_days: int = Field(90, ge=1, description="Days that daily snapshots are kept; hourly ones stay for a day.")
     snapshot_url: str = Field("", description="Folder or object store URL (pyarrow.fs) for snapshots; empty: in NATS.")
+
+    objects_url: str = Field(
+        "",
+        description="Folder or object store URL (pyarrow.fs) for erasable objects (blocks of sightings, queries of "
+        "cases), the same for every node; empty: `objects` in the data folder.",
+    )
 
     jwt_secret_file: Path | None = Field(
         None,
@@ -128,7 +145,12 @@ class Settings(BaseSettings):
 
     def shards(self, context: str) -> int:
         """Number of shards of a context. Raises `KeyError` for a context that does not exist."""
-        return {"facility": self.facility_shards, "road": self.road_shards}[context]
+        return {
+            "facility": self.facility_shards,
+            "road": self.road_shards,
+            "sighting": self.sighting_shards,
+            "person": self.person_shards,
+        }[context]
 
 
 def reference() -> str:

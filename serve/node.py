@@ -201,14 +201,7 @@ def _server(settings: Settings) -> EmbeddedServer:
 
 
 async def _streams(settings: Settings, server: EmbeddedServer) -> None:
-    sizes = {
-        "log": settings.log_max_mb,
-        "ingest": settings.ingest_max_mb,
-        "feed": settings.feed_max_mb,
-        "rejected": settings.rejected_max_mb,
-    }
-    shards = {context: settings.shards(context) for context in ("facility", "road")}
-    topology = Topology(shards, settings.replicas, sizes).fitted(psutil.disk_usage(str(settings.data)).free)
+    topology = Topology.of(settings).fitted(psutil.disk_usage(str(settings.data)).free)
     operator = await nats.connect(server.url, **credentials.local(settings.data, "operator").options())
     apps = await nats.connect(server.url, **credentials.local(settings.data, "feed-admin").options())
     try:

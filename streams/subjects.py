@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 
-FEED, REJECTED = "FEED", "REJECTED"
-READINGS, CLEARING = "readings", "clearing"
+FEED, REJECTED, CASES = "FEED", "REJECTED", "CASES"
+WITHOUT_INPUT = frozenset({"person"})
+"""Contexts that commands alone move: they have no INGEST."""
+READINGS, CLEARING, SIGHTINGS = "readings", "clearing", "sightings"
 GATEWAY_PREFIX = "gw-"
-"""The kind `gw-<gateway>`: a gateway speaks, for the sensors that name it, on any entity of their partition."""
+"""The kind `gw-<gateway>`: a gateway speaks, for the sensors or cameras that name it, on any entity of their shard."""
 
 
 def partition(entity: str, partitions: int) -> int:
@@ -68,6 +70,11 @@ def log_subject(context: str, shard: int, entity: str, event: str) -> str:
 def feed_subject(audience: str, context: str, entity: str, event: str) -> str:
     """`city.pub.facility.bridge-1.alarm-raised`; `audience` is `pub` or `staff`."""
     return f"city.{audience}.{context}.{entity}.{event}"
+
+
+def case_subject(case: str, event: str) -> str:
+    """`city.case.<case>.watch-hit`: what only the officers of that case hear."""
+    return f"city.case.{case}.{event}"
 
 
 def rejected_subject(context: str, entity: str) -> str:

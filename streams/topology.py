@@ -11,7 +11,8 @@ from typing import Any
 from nats.aio.client import Client
 
 from schemas.errors import SetupError
-from schemas.settings import Settings
+from schemas.person import MAX_CASE_DAYS
+from schemas.settings import CONTEXTS, Settings
 from streams import subjects
 from streams.api import JetStreamApiError, request
 from streams.permissions import MIRROR_API, MIRROR_DELIVER
@@ -21,6 +22,9 @@ SNAPSHOTS = "SNAPSHOTS"
 
 MAX_MESSAGE = 8 * 1024 * 1024 - 65_536
 """Bytes of one message of INGEST: what the server takes, less room for the headers that REJECTED adds."""
+
+REJECTED_DAYS = 30
+"""How long refused input is kept."""
 
 _NOT_FOUND = 10059
 _MEGABYTE = 1_000_000
@@ -49,7 +53,8 @@ RETENTION: Mapping[str, Retention] = MappingProxyType(
             "refuses new",
             "100 ms",
             "The truth of observations; a range leaves only when it is archived and covered by a snapshot. The "
-            "shortest window: a device could send another's message id",
+            "shortest window: a device could send another's message id. `person` has no input, and each message of "
+            "`INGEST_SIGHTING` is erased once it is committed",
         ),
         "log": Retention(
             "LOG_<CONTEXT>_<SHARD>",
@@ -73,7 +78,16 @@ RETENTION: Mapping[str, Retention] = MappingProxyType(
             1_024,
             "drops the oldest",
             "10 min",
-            "For operators; refused input must not stop a shard",
+            "For operators; refused input must not stop a shard. Expires after 30 days; of sightings it holds no more "
+            "than id, camera, time and reason",
+        ),
+        "cases": Retention(
+            "CASES",
+            "city.case.<case>.watch-hit",
+            256,
+            "drops the oldest",
+            "10 min",
+            "For the officers of a case alone; kept 30 days at most, and purged when the case is erased",
         ),
         "snapshots": Retention(
             "OBJ_SNAPSHOTS",
@@ -104,7 +118,7 @@ class Topology:
             "feed": settings.feed_max_mb,
             "rejected": settings.rejected_max_mb,
         }
-        return cls({context: settings.shards(context) for context in ("facility", "road")}, settings.replicas, sizes)
+        return cls({context: settings.shards(context) for context in CONTEXTS}, settings.replicas, sizes)
 
     def max_bytes(self, key: str) -> int:
         """The size limit of a stream of this family."""
@@ -115,7 +129,7 @@ class Topology:
 
         JetStream reserves the limits of all streams and refuses a stream that does not fit.
         """
-        counts = {"ingest": len(self.shards), "log": sum(self.shards.values())}
+        counts = {"ingest": len(self.shards.keys() - subjects.WITHOUT_INPUT), "log": sum(self.shards.values())}
         total = sum(self.max_bytes(key) * counts.get(key, 2 if key == "feed" else 1) for key in RETENTION)
         share = min(1.0, free_bytes / 2 / (total * self.replicas))
         return replace(self, max_mb={key: max(16, int(self.max_bytes(key) * share / _MEGABYTE)) for key in RETENTION})
@@ -124,24 +138,23 @@ class Topology:
         """Configurations of all streams of the account `CITY`, as JetStream's API takes them."""
         found: list[dict[str, Any]] = []
         for context, count in self.shards.items():
-            found.append(
-                self._stream("ingest", subjects.ingest_stream(context), [f"city.raw.{context}.*.*"])
-                | {
-                    "subject_transform": {
-                        "src": f"city.raw.{context}.*.*",
-                        "dest": f"city.in.{{{{partition({count},1)}}}}.{context}." + "{{wildcard(1)}}.{{wildcard(2)}}",
-                    },
-                    "max_msg_size": MAX_MESSAGE,
-                    "metadata": {"shards": str(count)},
-                }
-            )
-            found += [
+            metadata = {"metadata": {"shards": str(count)}}
+            logs = [
                 self._stream("log", subjects.log_stream(context, shard), [f"city.log.{context}.{shard}.*.*"])
                 | {"allow_atomic": True, "deny_delete": True, "deny_purge": True}
                 for shard in range(count)
             ]
+            if context in subjects.WITHOUT_INPUT:
+                found += [log | metadata for log in logs]
+            else:
+                found += [self._ingest(context, count) | metadata, *logs]
         found.append(self._stream("feed", subjects.FEED, ["city.pub.>", "city.staff.>"]) | {"allow_atomic": True})
-        found.append(self._stream("rejected", subjects.REJECTED, ["city.rejected.>"]))
+        found.append(
+            self._stream("cases", subjects.CASES, ["city.case.*.*"])
+            | {"allow_atomic": True, "max_age": MAX_CASE_DAYS * 86_400 * _SECOND_NS}
+        )
+        rejected = self._stream("rejected", subjects.REJECTED, ["city.rejected.>"])
+        found.append(rejected | {"max_age": REJECTED_DAYS * 86_400 * _SECOND_NS})
         # The layout that NATS clients give an object store bucket (ADR-20).
         found.append(
             {
@@ -157,6 +170,15 @@ class Topology:
         config = {**self._stream("feed", subjects.FEED, None), "mirror": mirror}
         # No fsync for each message of a copy: what it loses with the power, it fetches from FEED again.
         return {**config, "persist_mode": "async"} if self.replicas == 1 else config
+
+    def _ingest(self, context: str, shards: int) -> dict[str, Any]:
+        listens = f"city.raw.{context}.*.*"
+        stored = f"city.in.{{{{partition({shards},1)}}}}.{context}." + "{{wildcard(1)}}.{{wildcard(2)}}"
+        return {
+            **self._stream("ingest", subjects.ingest_stream(context), [listens]),
+            "subject_transform": {"src": listens, "dest": stored},
+            "max_msg_size": MAX_MESSAGE,
+        }
 
     def _stream(self, key: str, name: str, listens: list[str] | None) -> dict[str, Any]:
         window_ns = {"100 ms": 100 * _MILLISECOND_NS, "10 min": 600 * _SECOND_NS, "–": 0}[RETENTION[key].duplicates]
