@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.util.metrics import Gauge
 
+from actors.exporting import RayMeters
 from actors.host import HostConfig, Request, ShardHost, ShardKey
 from actors.journal import Entry
+from actors.meters import METRICS
 from schemas.errors import BomnaeError
 
 WATCH_S = 5.0
 """How long a `watch` call waits for news."""
+MEASURE_S = 2.0
+"""Time between two looks at the gauges; Ray shows them to Prometheus at its own pace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,10 @@ class ShardActor:
 
     def __init__(self, config: HostConfig, name: str) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        self._host = ShardHost(config, name)
+        self._host = ShardHost(config, name, meters=RayMeters(METRICS))
         self._mapped: dict[ShardKey, Mapped] = {}
         self._started = asyncio.ensure_future(self._host.start())
-        tags = ("context", "shard")
-        self._position = Gauge("bomnae_log_position", "Newest committed sequence of a shard's log.", tag_keys=tags)
-        self._ingested = Gauge("bomnae_ingest_position", "Newest folded sequence of INGEST.", tag_keys=tags)
+        self._measuring = asyncio.ensure_future(self._measure())
 
     async def ready(self) -> dict[ShardKey, str]:
         """The shards that are not owned yet or failed, with the reason; empty when all are well."""
@@ -64,14 +65,16 @@ class ShardActor:
             if mapped is None or mapped.position < one.position:
                 # One `put` per published state, however many replicas watch.
                 self._mapped[key] = Mapped(one.position, one.clock, one.ingested, ray.put(one.tables))
-                tags = {"context": key[0], "shard": str(key[1])}
-                self._position.set(one.position, tags)
-                self._ingested.set(one.ingested, tags)
         return {key: self._mapped[key] for key in news}
 
     async def stop(self) -> None:
         """Leave all shards; the actor stays until it is killed."""
         await self._host.stop()
+
+    async def _measure(self) -> None:
+        while True:
+            self._host.measure()
+            await asyncio.sleep(MEASURE_S)
 
     def _leave_if_fenced(self) -> None:
         """Exit for good when everything here has a newer owner.

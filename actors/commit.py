@@ -36,7 +36,10 @@ class Asked:
 
 @dataclass(slots=True)
 class Work:
-    """What the next commit will hold, per event its JSON in `data` (made once for log and answer) and its trace."""
+    """What the next commit will hold, per event its JSON in `data` (made once for log and answer) and its trace.
+
+    `arrived` is when the oldest of its input came, 0 where it has none.
+    """
 
     events: list[Event] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
@@ -46,6 +49,7 @@ class Work:
     journal: list[dict[str, object]] = field(default_factory=list)
     answers: list[tuple[Asked, Entry]] = field(default_factory=list)
     size: int = 0
+    arrived: int = 0
 
     @property
     def room(self) -> int:

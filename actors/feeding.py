@@ -51,6 +51,11 @@ class Feeding:
         self._waiting: asyncio.Queue[Batch] = asyncio.Queue(maxsize=_WAITING)
         self.done = 0
 
+    @property
+    def backlog(self) -> int:
+        """Committed batches that wait to be published."""
+        return self._waiting.qsize()
+
     async def put(self, batch: Batch) -> None:
         """Queue a committed batch."""
         await self._waiting.put(batch)

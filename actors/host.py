@@ -17,6 +17,7 @@ from actors.commit import Asked
 from actors.context import Context, Published
 from actors.facility.context import FacilityContext
 from actors.journal import Entry
+from actors.meters import Meters, Numbers, ShardMeter
 from actors.road.context import RoadContext
 from actors.shard import Shard
 from schemas.base import Command
@@ -69,8 +70,15 @@ class ShardHost:
     starts a new one from the log.
     """
 
-    def __init__(self, config: HostConfig, name: str = "shards", clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self,
+        config: HostConfig,
+        name: str = "shards",
+        clock: Callable[[], int] = wall_clock,
+        meters: Meters | None = None,
+    ) -> None:
         self._config, self._name, self._clock = config, name, clock
+        self._meters: Meters = meters if meters is not None else Numbers()
         self._shards: dict[ShardKey, Shard[Any]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._board = Board(config.settings.publish_every_ms / 1000)
@@ -135,10 +143,18 @@ class ShardHost:
         """What was published beyond the known log sequences, waiting at most `timeout_s` for anything."""
         return await self._board.changed(known, timeout_s)
 
+    def measure(self) -> None:
+        """Tell the meters how all shards here stand."""
+        for shard in self._shards.values():
+            shard.measure()
+        if self._connection is not None:
+            self._meters.put("bomnae_nats_reconnects", self._connection.reconnects, process=self._name)
+
     async def _own(self, key: ShardKey) -> None:
         while True:
             try:
                 shard = await self._make(key)
+                shard.meter = ShardMeter(self._meters, *key)
                 self._shards[key] = shard
                 self.failures[key] = "starting"
                 await shard.run()

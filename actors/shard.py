@@ -19,6 +19,7 @@ from actors.context import Context, Published
 from actors.feeding import Feeding, Sinks, stubbornly
 from actors.forgetting import Forgetting
 from actors.journal import UNANSWERED, Entry
+from actors.meters import Numbers, ShardMeter
 from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
 from schemas.base import Event
 from schemas.errors import (
@@ -76,6 +77,7 @@ class Shard(Generic[S]):
         self._owed_answer: tuple[Asked, Entry] | None = None
         self._sealer, self.feeding = Sealer(context, number), Feeding(sinks, store)
         self.forgetting = Forgetting(sinks, context.name, number)
+        self.meter = ShardMeter(Numbers(), context.name, number)
         self._ticked = 0
         self._snapshotted = 0
         self._rows = self._rows_behind = 0
@@ -99,6 +101,17 @@ class Shard(Generic[S]):
         tables = self.context.tables(state.domain)
         position = state.position.sequence
         return Published(self.context.name, self.number, state.sequence, state.stored_at, tables, position)
+
+    def measure(self) -> None:
+        """Tell the meter how the shard stands."""
+        self.meter.stands(
+            log_position=self.state.sequence,
+            ingest_position=self.state.position.sequence,
+            ingest_waiting=self._ingest.waiting + len(self._carry),
+            queue=len(self._queue),
+            feed_backlog=self.feeding.backlog,
+            snapshot_age_seconds=(self._clock() - self._snapshotted) / 1e6 if self._snapshotted else 0,
+        )
 
     def leave(self) -> None:
         """Have `run` return after the commit under way, with a snapshot where the next start would have to fold."""
@@ -214,11 +227,12 @@ class Shard(Generic[S]):
         if messages:
             outcome = self.context.observe(self.state.domain, messages, self.state.position, MAX_EVENTS)
             found, work.end, self._rows = list(outcome.events), outcome.end, outcome.rows
-            traces = outcome.traces
+            traces, work.arrived = outcome.traces, messages[0].arrived
             self._carry = [message for message in messages if message.sequence > outcome.end.sequence]
             if outcome.rejections:
                 refused = outcome.rejections
                 await stubbornly(lambda: self._sinks.reject(self.context.name, refused), self.store.name)
+                self.meter.rejected(len(refused))
             if outcome.objects:
                 kept = outcome.objects
                 await stubbornly(lambda: self._sinks.keep(self.context.name, self.number, kept), self.store.name)
@@ -239,11 +253,16 @@ class Shard(Generic[S]):
             known = self.state.journal.find(asked.key, asked.digest, asked.at)
             if known is not None and not (asked.answer and known.events == UNANSWERED):
                 self._answer_known(asked, known, work)
+                if asked.command is not None:
+                    self.meter.decided("repeated")
                 return
             events = self.context.decide(self.state.domain, asked.command) if asked.command is not None else []
         except BomnaeError as error:
             asked.done.set_exception(error)
+            self.meter.decided("refused")
             return
+        if asked.command is not None:
+            self.meter.decided("done" if events else "unchanged")
         taken = events[: work.room]
         for event in taken:
             self.context.evolve(self.state.domain, event)
@@ -286,11 +305,12 @@ class Shard(Generic[S]):
     async def _commit(self, work: Work) -> None:
         self.state.digest = self.context.digest(self.state.domain)
         attempts: set[str] = set()
-        expected, landed = self.state.sequence, None
+        expected, landed, began = self.state.sequence, None, 0
         while landed is None:
             attempt = self._attempt_id(self.state.epoch, expected)
             attempts.add(attempt)
             records, commit = self._sealer.batch(self.state, work, attempt, self.feeding.done, self._clock())
+            began = began or records[-1].time
             try:
                 landed = await self.store.append(records, expected)
             except StorageFullError as error:
@@ -302,6 +322,7 @@ class Shard(Generic[S]):
                 landed, expected = await self._landed(attempts)
         self.full = False
         self._after(work, landed)
+        self.meter.committed(len(work.events), self._rows, began, self.state.stored_at, work.arrived)
         await self.feeding.put(Batch(tuple(records[:-1]), commit, attempt, landed, 0))
         self._snapshot_if_due()
 

@@ -122,6 +122,11 @@ class Connection:
         """Connect under a name that operators see."""
         return cls(await connect(access, name), access)
 
+    @property
+    def reconnects(self) -> int:
+        """How often it had to connect again."""
+        return int(self.nc.stats["reconnects"])
+
     async def close(self) -> None:
         """Flush and disconnect; where the server is away, disconnect."""
         try:

@@ -43,6 +43,11 @@ class IngestSource(Protocol):
         """True when the newest message known to the server has been pulled."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """Messages known to wait behind the newest one that was pulled."""
+        ...
+
     async def replay(self, after: Position) -> "IngestReplay":
         """Read committed ranges again, from a committed position on; independent of `pull`."""
         ...

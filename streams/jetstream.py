@@ -83,6 +83,11 @@ class JetStreamIngest:
         """See `IngestSource`."""
         return self._reader is not None and not self._reader.messages and self._reader.pending == 0
 
+    @property
+    def waiting(self) -> int:
+        """See `IngestSource`."""
+        return len(self._reader.messages) + self._reader.pending if self._reader is not None else 0
+
     async def replay(self, after: Position) -> "JetStreamReplay":
         """See `IngestSource`."""
         replay = JetStreamReplay(self._nc, self._stream, self._filter)

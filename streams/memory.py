@@ -71,6 +71,11 @@ class MemoryIngest:
         """See `IngestSource`."""
         return self._next >= len(self.messages)
 
+    @property
+    def waiting(self) -> int:
+        """See `IngestSource`."""
+        return max(len(self.messages) - self._next, 0)
+
     async def replay(self, after: Position) -> "MemoryReplay":
         """See `IngestSource`."""
         return MemoryReplay(self.messages, after)
