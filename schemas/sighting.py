@@ -7,7 +7,7 @@ block's camera, times, number of rows, digest and reference, and 64-bit keys of 
 from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Base64Bytes, Field, model_validator
 
 from schemas.base import Command, EntityId, Event, Frozen, Name, Text, UtcTime
 from schemas.facility import Position
@@ -68,14 +68,18 @@ SIGHTINGS = pa.schema(
 )
 """A batch of sightings on the wire and in a block, as an Arrow IPC stream.
 
-`sighting_id` (see `SightingId`) is the identity: it counts once however often it is delivered. `quality` is 0 to 1,
-`box` x, y, width, height in pixels, `picture` a small JPEG of the person alone, at most `MAX_PICTURE` bytes; the last
-three columns may be null or missing. `embedding` need not have unit length; dictionary-encoded strings, float16 and
-fixed-size lists are accepted too. A single sighting may come as a JSON object with the same names.
+`(camera, sighting_id)` is the identity: it counts once however often it is delivered. Make the id begin with the
+camera's where it shall be told from those of all other cameras. `quality` is 0 to 1, `box` x, y, width, height in
+pixels, `picture` a small JPEG of the person alone, at most `MAX_PICTURE` bytes; the last three columns may be null or
+missing. `embedding` need not have unit length (in a block it has); dictionary-encoded strings, float16, float64 and
+fixed-size lists are accepted too. A message without rows is a sign of life of the camera on whose subject it comes.
+JSON: see `Sighting`.
 """
 
 MAX_SIGHTINGS = 20_000
 """Rows of one message; larger batches go to REJECTED whole."""
+
+MAX_DIMENSIONS = 4096
 
 MAX_PICTURE = 65_536
 """Bytes of one sighting's picture."""
@@ -84,9 +88,26 @@ MAX_RETENTION_DAYS = 30
 """Footage is destroyed after 30 days at most where no minimum can be set (Korean Personal Information Protection Act
 guideline, as in the notes on the domain)."""
 
+MAX_ERASED = 5000
+"""Blocks, and segments, of one `CompleteErasure`: it must fit into a message of the log, twice."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 SightingId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+
+
+class Sighting(Frozen):
+    """One sighting as JSON; a list of them is a batch."""
+
+    sighting_id: SightingId
+    camera: EntityId
+    time: UtcTime
+    model: ModelName
+    embedding: Annotated[tuple[float, ...], Field(min_length=2, max_length=MAX_DIMENSIONS)]
+    quality: Annotated[float, Field(ge=0, le=1)]
+    box: tuple[int, int, int, int] | None = None
+    attributes: dict[str, str | None] | None = None
+    picture: Base64Bytes | None = Field(None, description="A small JPEG, base64.")
 
 
 class CameraFacts(Frozen):
@@ -156,11 +177,12 @@ class SegmentErased(Frozen):
 
 
 class CompleteErasure(SightingCommand):
-    """Tell that what was asked is gone from every block and segment."""
+    """Tell what is gone from blocks and segments; `last` when that is all of it, which one command may not hold."""
 
     erasure: EntityId
-    blocks: tuple[BlockErased, ...]
-    segments: tuple[SegmentErased, ...]
+    blocks: Annotated[tuple[BlockErased, ...], Field(max_length=MAX_ERASED)]
+    segments: Annotated[tuple[SegmentErased, ...], Field(max_length=MAX_ERASED)]
+    last: bool = True
 
 
 class SightingEvent(Event):
@@ -208,32 +230,39 @@ class ErasureRequested(SightingEvent):
 
 
 class SightingsErased(SightingEvent):
-    """The receipt: what is gone from every block and segment, with the digests before and after."""
+    """The receipt: what is gone from blocks and segments, with the digests before and after; all of it at `last`."""
 
     type: ClassVar[str] = "city.sighting.sightings-erased.v1"
     erasure: EntityId
     rows: int
     blocks: tuple[BlockErased, ...]
     segments: tuple[SegmentErased, ...]
+    last: bool
 
 
 class BlocksExpired(SightingEvent):
-    """The retention of these blocks has ended: they are deleted and every segment forgets them."""
+    """The retention of these blocks has ended: they are deleted and every segment forgets them; `rows` are theirs."""
 
     type: ClassVar[str] = "city.sighting.blocks-expired.v1"
     blocks: tuple[Sha256, ...]
     rows: int
 
 
+class CameraHeard(SightingEvent):
+    """A sign of life without a new sighting; told at most three times in a camera's `silent_after_s`."""
+
+    type: ClassVar[str] = "city.sighting.camera-heard.v1"
+
+
 class CameraSilent(SightingEvent):
-    """Nothing has come from the camera for its `silent_after_s`."""
+    """Nothing has come from the camera for its `silent_after_s`; `since` it was heard last, or registered."""
 
     type: ClassVar[str] = "city.sighting.camera-silent.v1"
     since: UtcTime
 
 
 class CameraRestored(SightingEvent):
-    """A silent camera is heard again."""
+    """A silent camera is heard again, at `at`; `since` it had been silent."""
 
     type: ClassVar[str] = "city.sighting.camera-restored.v1"
     since: UtcTime
@@ -246,6 +275,7 @@ EVENTS: tuple[type[SightingEvent], ...] = (
     ErasureRequested,
     SightingsErased,
     BlocksExpired,
+    CameraHeard,
     CameraSilent,
     CameraRestored,
 )
