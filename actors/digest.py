@@ -24,6 +24,11 @@ class AdditiveDigest:
         """This entity is new or has changed since the last `hexdigest`."""
         self._touched.add(key)
 
+    def drop(self, key: Key) -> None:
+        """This entity is gone, as if it had never been."""
+        self._touched.discard(key)
+        self._total = (self._total - self._hashes.pop(key, 0)) % (1 << _BITS)
+
     def hexdigest(self, canonical: Callable[[Key], bytes]) -> str:
         """The digest now, 32 hex digits; `canonical` gives the bytes of an entity, asked of touched ones only."""
         for key in self._touched:
