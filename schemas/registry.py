@@ -9,14 +9,16 @@ from typing import Any
 
 import orjson
 
-from schemas import facility, road
+from schemas import facility, person, road, sighting
 from schemas.base import Command, Event
 from schemas.errors import InvalidError, UnknownEventError
 
-EVENTS: dict[str, type[Event]] = {cls.type: cls for module in (facility, road) for cls in module.EVENTS}
+_CONTEXTS = (facility, road, sighting, person)
+
+EVENTS: dict[str, type[Event]] = {cls.type: cls for module in _CONTEXTS for cls in module.EVENTS}
 """Every event class that is written today, by stored type."""
 
-COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for module in (facility, road) for cls in module.COMMANDS}
+COMMANDS: dict[str, type[Command]] = {cls.__name__: cls for module in _CONTEXTS for cls in module.COMMANDS}
 """Every command class, by name."""
 
 Upcast = Callable[[dict[str, Any]], dict[str, Any]]

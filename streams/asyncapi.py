@@ -14,7 +14,7 @@ from schemas.registry import EVENTS
 from schemas.road import ClearingRow
 from schemas.tables import MAX_READINGS, READINGS
 from streams import codec, subjects
-from streams.feed import POSITION, PUBLIC
+from streams.feed import CASE, POSITION, PRIVATE, PUBLIC
 from streams.publish import MSG_ID
 from streams.rejected import REASON, SOURCE_SEQUENCE, TRUNCATED
 from streams.samples import sample
@@ -34,11 +34,20 @@ message comes at least once: `ce-id` tells repeats, and a message without `ce-id
 """
 
 
+_OFFICERS = """\
+For the officers whose credential names the case; for everybody else there is no such subject. Live by subscribing; what
+is past from the consumer on `CASES` that is named like the user (pull, acknowledge). It falls silent with the case.
+
+사건 담당 경찰관만 받습니다. 사건이 끝나면 더 이상 발행되지 않습니다.
+"""
+
+
 def document(servers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The document as plain data, deterministic; `servers`: addresses (`nats://…`, `ws://…`, `mqtt://…`) by name."""
     built = _Document()
     built.inputs()
     built.feed()
+    built.cases()
     built.rejected()
     return {
         "asyncapi": "3.0.0",
@@ -93,6 +102,8 @@ class _Document:
     def feed(self) -> None:
         """What apps hear, by audience and event."""
         for event in EVENTS.values():
+            if event.context in PRIVATE:
+                continue
             whole = self._model(event.__name__, event, "serialization")
             self._feed_channel("staff", event, whole)
             if (hidden := PUBLIC.get(event.type)) is not None:
@@ -101,6 +112,16 @@ class _Document:
                 public = {**whole, "properties": kept, "required": required}
                 self.schemas[f"Public{event.__name__}"] = public
                 self._feed_channel("pub", event, public)
+
+    def cases(self) -> None:
+        """What the officers of a case hear, and nobody else."""
+        for kind in sorted(CASE):
+            event = EVENTS[kind]
+            key = f"case{event.__name__}"
+            whole = self._model(event.__name__, event, "serialization")
+            self._message(key, event.type, whole, [sample(whole, self.schemas)])
+            self._channel(key, subjects.case_subject("{case}", event.type.split(".")[2]), (key,), "send")
+            self.channels[key]["description"] = _OFFICERS
 
     def rejected(self) -> None:
         """What operators find in REJECTED."""

@@ -1,10 +1,10 @@
 """Backup and restore of all streams of a city, by JetStream's own snapshots: every message keeps its sequence and time.
 
 **Order.** The streams are copied one after the other while the city runs, so a later copy is newer. What refers comes
-before what it refers to: snapshots of shards (they name a sequence of LOG), FEED (its events stand in LOG), LOG (its
-commits name ranges of INGEST), REJECTED, and INGEST last. So each snapshot finds its commit and each commit its input;
-input that came after the copy of LOG is folded again by the owners. A copy of LOG may end in the middle of a batch,
-which every reader skips (`streams.log.read_batches`).
+before what it refers to: snapshots of shards (they name a sequence of LOG), FEED and CASES (their events stand in
+LOG), LOG (its commits name ranges of INGEST), REJECTED, and INGEST last. So each snapshot finds its commit and each
+commit its input; input that came after the copy of LOG is folded again by the owners. A copy of LOG may end in the
+middle of a batch, which every reader skips (`streams.log.read_batches`).
 
 **Not in it:** consumers (owners make their own; an app makes its own again at the position that it kept), the apps'
 mirror of FEED (`streams.topology.ensure_streams` makes it again), credentials and secrets, and snapshots that lie
@@ -39,7 +39,7 @@ MANIFEST = "manifest.json"
 Progress = Callable[[str, int, int], None]
 """Stream, bytes done, bytes expected; an estimate while a backup runs, equal when the stream is finished."""
 
-_ORDER = ("OBJ_", "FEED", "LOG_", "REJECTED", "INGEST_")
+_ORDER = ("OBJ_", "FEED", "CASES", "LOG_", "REJECTED", "INGEST_")
 _NOT_FOUND = 10059
 _SETTLING = frozenset({10005, 10008})
 """JetStream's error codes for a cluster that has just started: no suitable peers, temporarily unavailable."""

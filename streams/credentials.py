@@ -22,6 +22,8 @@ _BCRYPT_COST = 4
 
 _LOCAL: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
 _LOCAL_NAME = "local"
+MAX_CASES = 50
+"""Cases that one officer's credential names at most."""
 _ENTITY_ID = TypeAdapter(EntityId)
 
 
@@ -52,9 +54,9 @@ class Listed:
 def add(folder: Path, kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Credential:
     """Create a user and have the running server know it before this returns.
 
-    `entities`: a device's one facility, the roads of a gateway; nobody else has any. Raises `InvalidError` for a name
-    that is no id or entities that do not fit the kind, `ConflictError` where the user exists, `SetupError` where the
-    server refuses.
+    `entities`: a device's one facility, the roads of a gateway, the cases of an officer; nobody else has any. Raises
+    `InvalidError` for a name that is no id or entities that do not fit the kind, `ConflictError` where the user exists,
+    `SetupError` where the server refuses.
     """
     _check(kind, name, entities)
     credential = Credential(kind, name, user_name(kind, name), secrets.token_urlsafe(32))
@@ -64,6 +66,9 @@ def add(folder: Path, kind: Kind, name: str, entities: tuple[str, ...] = ()) -> 
         users[credential.user] = _entry(credential, entities)
     render(folder)
     instance.reload(folder)
+    if kind == "officer":
+        # Seen with nats-server 2.15.1: what a new account imports as a service finds nobody until the second reload.
+        instance.reload(folder)
     return credential
 
 
@@ -106,11 +111,12 @@ def render(folder: Path) -> None:
             allowed = grant(entry["kind"], entry["name"], tuple(entry["entities"]))
             line = {"user": user, "password": entry["hash"], **allowed.to_config()}
             by_account.setdefault(allowed.account, []).append(line)
+        officers = {entry["name"]: tuple(entry["entities"]) for entry in users.values() if entry["kind"] == "officer"}
         nobody = anonymous()
         # Without a hash: nats-server logs whoever gives no name in with this very text.
         line = {"user": ANONYMOUS, "password": "", **nobody.to_config()}
         by_account.setdefault(nobody.account, []).append(line)
-        parts = {"accounts": accounts(by_account), "system_account": "SYS", "no_auth_user": ANONYMOUS}
+        parts = {"accounts": accounts(by_account, officers), "system_account": "SYS", "no_auth_user": ANONYMOUS}
         lines = [f"{key}: {orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}" for key, value in parts.items()]
         instance.nats_folder(folder).mkdir(exist_ok=True)
         instance.write_atomically(instance.nats_folder(folder) / "users.conf", "\n".join(lines).encode())
@@ -153,7 +159,9 @@ def _check(kind: Kind, name: str, entities: tuple[str, ...]) -> None:
         raise InvalidError(f"there is no credential of kind {kind!r}")
     if kind == "device" and len(entities) != 1:
         raise InvalidError("a device speaks for exactly one facility: name it")
-    if kind not in {"device", "gateway"} and entities:
+    if kind == "officer" and not 1 <= len(entities) <= MAX_CASES:
+        raise InvalidError(f"an officer hears of 1 to {MAX_CASES} cases: name them")
+    if kind not in {"device", "gateway", "officer"} and entities:
         raise InvalidError(f"a credential of kind {kind} is not bound to entities")
     for value in (name, *entities):
         try:

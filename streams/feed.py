@@ -3,13 +3,14 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Literal
 
 import orjson
 from nats.aio.client import Client
 
-from schemas import facility, road
+from schemas import facility, person, road
 from schemas.base import Event
 from schemas.errors import AppendTimeoutError, StorageFullError
 from schemas.registry import EVENTS, read_event
@@ -20,7 +21,7 @@ from streams.batch import Message, append_batch
 from streams.log import MAX_BATCH, Batch, Record
 from streams.publish import MSG_ID, Outgoing
 
-Audience = Literal["pub", "staff"]
+Audience = Literal["pub", "staff", "case"]
 
 POSITION = "Bomnae-Position"
 """`<context>.<shard>.<sequence>` of the event in its log: order and gaps within a shard can be told by it."""
@@ -57,6 +58,11 @@ PUBLIC: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 """What citizens hear of, with the fields that are kept from them. A type that is not here is for staff alone."""
 
+PRIVATE = frozenset({"person", "sighting"})
+"""Contexts of which neither citizens nor staff hear anything."""
+
+CASE: frozenset[str] = frozenset({person.WatchHit.type})
+"""What the officers of a case hear on its own subject; all else of `PRIVATE` stays in the logs."""
 
 _ATTEMPT_S = 2.0
 _FEW = 8
@@ -64,12 +70,21 @@ _FEW = 8
 
 
 async def publish(nc: Client, messages: Sequence[Message], deadline_s: float = 10.0) -> None:
-    """Return when FEED has acknowledged every message. Safe to repeat: ids that FEED knows are not stored again.
+    """Return when FEED, or CASES, has acknowledged every message. Safe to repeat: known ids are not stored again.
 
     Many go in atomic batches, which cost one fsync each instead of one a message; a few, and a batch that FEED does
     not take (one id that it knows is enough), message by message. Raises `UnavailableError` after `deadline_s`.
     """
     deadline = time.monotonic() + deadline_s
+    for stream, ours in groupby(messages, _stream):
+        await _publish(nc, stream, list(ours), deadline)
+
+
+def _stream(message: Message) -> str:
+    return subjects.CASES if message.subject.startswith("city.case.") else subjects.FEED
+
+
+async def _publish(nc: Client, stream: str, messages: Sequence[Message], deadline: float) -> None:
     for start in range(0, len(messages), MAX_BATCH):
         part = messages[start : start + MAX_BATCH]
         left = deadline - time.monotonic()
@@ -77,7 +92,7 @@ async def publish(nc: Client, messages: Sequence[Message], deadline_s: float = 1
             await singly.publish(nc, _singles(part), left)
             continue
         try:
-            await append_batch(nc, subjects.FEED, part, None, min(_ATTEMPT_S, left / 2))
+            await append_batch(nc, stream, part, None, min(_ATTEMPT_S, left / 2))
         except (JetStreamApiError, AppendTimeoutError, StorageFullError):
             await singly.publish(nc, _singles(part), deadline - time.monotonic())
 
@@ -87,8 +102,10 @@ def _singles(messages: Sequence[Message]) -> list[Outgoing]:
 
 
 def project(event: Event) -> list[tuple[Audience, dict[str, Any]]]:
-    """Who sees the event, and what of it. Pure; staff see everything."""
+    """Who sees the event, and what of it. Pure; staff see everything but what is `PRIVATE`."""
     whole = event.model_dump(mode="json")
+    if event.context in PRIVATE:
+        return [("case", whole)] if event.type in CASE else []
     hidden = PUBLIC.get(event.type)
     if hidden is None:
         return [("staff", whole)]
@@ -113,6 +130,8 @@ def _of_record(batch: Batch, record: Record, sequence: int) -> list[Message]:
         event = read_event(record.type, record.data)
         record, name = replace(record, type=event.type), event.name
         payloads = [(audience, orjson.dumps(payload)) for audience, payload in project(event)]
+    elif context in PRIVATE:
+        payloads = [("case", record.data)] if record.type in CASE else []
     elif hidden is None:
         payloads = [("staff", record.data)]
     else:
@@ -123,6 +142,11 @@ def _of_record(batch: Batch, record: Record, sequence: int) -> list[Message]:
     # Both audiences share the stream and the event's id, so the id of the message names the audience too.
     head = f"{codec.head_of(record)}{POSITION}: {context}.{shard}.{sequence}\r\n{MSG_ID}: {record.id}:"
     return [
-        Message(subjects.feed_subject(audience, context, entity, name), data, f"{head}{audience}\r\n")
-        for audience, data in payloads
+        Message(_subject(audience, context, entity, name), data, f"{head}{audience}\r\n") for audience, data in payloads
     ]
+
+
+def _subject(audience: Audience, context: str, entity: str, name: str) -> str:
+    if audience == "case":
+        return subjects.case_subject(entity, name)
+    return subjects.feed_subject(audience, context, entity, name)

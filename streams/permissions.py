@@ -8,19 +8,24 @@ log's included. So accounts are the walls, and permissions the doors in them:
 - `EDGE`: devices and gateways. The only way out is the service import of `city.raw.>`; answers return to `EDGE` alone.
 - `APPS`: apps, with a copy of `FEED` that no subject of `APPS` leads into, and the live subjects.
 - `PUBLIC`: whoever gives no name. Hears `city.pub.>`, says nothing.
+- `POLICE_<name>`: one officer each, with the subjects of the cases that the credential names and nothing else. Not one
+  account for all: an answer can be aimed at any subject of the account, so an officer could speak in another's case.
 - `SYS`: nats-server's system account; nobody but the operator of the machine.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from streams import subjects
 
-Kind = Literal["device", "gateway", "app", "staff-app", "host", "operator", "feed-admin", "system"]
+Kind = Literal["device", "gateway", "app", "staff-app", "officer", "host", "operator", "feed-admin", "system"]
 """The last two are the node's own and not given out."""
 
 _INSIDERS: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
 ANONYMOUS = "anonymous"
+POLICE = "POLICE_"
 MIRROR_API, MIRROR_DELIVER = "$JS.CITY.API", "mirror.feed"
 """How `APPS` reaches the original of its mirror in `CITY`."""
 
@@ -28,6 +33,7 @@ _CONNECTIONS = {
     "EDGE": ("STANDARD", "WEBSOCKET", "MQTT"),
     "APPS": ("STANDARD", "WEBSOCKET"),
     "PUBLIC": ("STANDARD", "WEBSOCKET"),
+    "POLICE": ("STANDARD", "WEBSOCKET"),
 }
 
 
@@ -66,7 +72,8 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
     """The permission set of a user. Pure.
 
     `entities`: for a device its one facility; for a gateway the roads whose clearing it may report (it sends readings
-    on any facility's subject, where only rows of its own sensors count). Raises `ValueError` for a device without one.
+    on any facility's subject, where only rows of its own sensors count); for an officer its cases. Raises `ValueError`
+    for a device without one.
     """
     user = user_name(kind, name)
     own = (f"{inbox(user)}.>",)
@@ -86,6 +93,9 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
         case "staff-app":
             publish = (*_reader(user, "pub"), *_reader(user, "staff"))
             account, subscribe = "APPS", ("city.pub.>", "city.staff.>", *own)
+        case "officer":
+            account, publish = f"{POLICE}{name}", _officer(user)
+            subscribe = (*(subjects.case_subject(case, ">") for case in entities), *own)
         case "host":
             account, publish, subscribe = "CITY", _HOST_PUBLISHES, ("city.>", *own)
         case "operator":
@@ -94,7 +104,9 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
             account, publish, subscribe = "APPS", everything, everything
         case "system":
             account, publish, subscribe = "SYS", everything, everything
-    return Grant(account, publish, subscribe, ("STANDARD",) if kind in _INSIDERS else _CONNECTIONS[account])
+    return Grant(
+        account, publish, subscribe, ("STANDARD",) if kind in _INSIDERS else _CONNECTIONS[account.split("_")[0]]
+    )
 
 
 def anonymous() -> Grant:
@@ -112,6 +124,7 @@ _HOST_PUBLISHES = (
     "city.log.>",
     "city.pub.>",
     "city.staff.>",
+    "city.case.>",
     "city.rejected.>",
     "city.simulator.>",
 )
@@ -129,8 +142,47 @@ def _reader(user: str, audience: str) -> tuple[str, ...]:
     )
 
 
-def accounts(users: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """The `accounts` block of nats-server with these users by account, and what passes between accounts. Pure."""
+def _officer(user: str) -> tuple[str, ...]:
+    # No consumer is created here: one of its own making could deliver to any subject of CITY.
+    return (
+        f"$JS.API.CONSUMER.INFO.{subjects.CASES}.{user}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{subjects.CASES}.{user}",
+        f"$JS.ACK.{subjects.CASES}.{user}.>",
+    )
+
+
+def _police(officers: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, Any]]:
+    """An account for each officer, with what comes in from `CITY`."""
+    found = {}
+    for name, cases in officers.items():
+        imports: list[dict[str, Any]] = [
+            {"stream": {"account": "CITY", "subject": subjects.case_subject(case, ">")}} for case in cases
+        ]
+        asked = _officer(user_name("officer", name))
+        imports += [{"service": {"account": "CITY", "subject": subject}} for subject in asked]
+        found[f"{POLICE}{name}"] = {"imports": imports}
+    return found
+
+
+def _to_police(officers: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    names = [f"{POLICE}{name}" for name in officers]
+    if not names:
+        return []  # an empty list of accounts would mean all
+    return [
+        {"stream": "city.case.>", "accounts": names},
+        {"service": f"$JS.API.CONSUMER.INFO.{subjects.CASES}.*", "accounts": names},
+        {"service": f"$JS.API.CONSUMER.MSG.NEXT.{subjects.CASES}.*", "accounts": names, "response_type": "stream"},
+        {"service": f"$JS.ACK.{subjects.CASES}.>", "accounts": names},
+    ]
+
+
+def accounts(
+    users: dict[str, list[dict[str, Any]]], officers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The `accounts` block of nats-server with these users by account, and what passes between accounts. Pure.
+
+    `officers`: the cases of each officer by name.
+    """
     create = f"CONSUMER.CREATE.{subjects.FEED}"
     live = ("city.pub.>", "city.staff.>")
     blocks: dict[str, dict[str, Any]] = {
@@ -144,6 +196,7 @@ def accounts(users: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
                 {"service": f"$JS.API.{create}", "accounts": ["APPS"], "response_type": "stream"},
                 {"service": "$JS.FC.>", "accounts": ["APPS"]},
                 {"stream": f"{MIRROR_DELIVER}.>", "accounts": ["APPS"]},
+                *_to_police(officers),
             ],
         },
         "EDGE": {
@@ -161,5 +214,6 @@ def accounts(users: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             ],
         },
         "PUBLIC": {"imports": [{"stream": {"account": "CITY", "subject": "city.pub.>"}}]},
+        **_police(officers),
     }
     return {name: {**block, "users": users.get(name, [])} for name, block in blocks.items()}

@@ -11,6 +11,11 @@ _WORDS: Mapping[str, Any] = {
     "work": "work-2026-17",
     "snow": "snow-2026-1",
     "alarm": "soyang-bridge-2-tilt-1.high-warning.1",
+    "case": "case-5d1f0c2b9a7e4836",
+    "watch": "watch-77a0c4e1d2b3f596",
+    "sighting": "cam-17.20260115T030000.3",
+    "camera": "cam-17",
+    "model": "body-example",
     "name_ko": "소양2교",
     "name_en": "Soyang Bridge 2",
     "title_ko": "상수도관 교체",
@@ -51,7 +56,9 @@ def sample(  # noqa: C901, PLR0911 - one line for each kind of schema
             return max(1, schema.get("minimum", 1))
         case {"type": "boolean"}:
             return name == "synthetic"
+        case {"type": "string", "pattern": "^[0-9a-f]{64}$"}:
+            return "5d" * 32
         case {"type": "string", "format": "date-time"}:
             return _TIME
         case _:
-            return name or "text"
+            return name.replace("_", "-") or "text"

@@ -10,10 +10,11 @@ from nats.aio.client import Client
 
 from streams import credentials
 from streams.credentials import Credential
+from streams.officers import ensure_consumers
 from streams.server import EmbeddedServer
 from streams.topology import RETENTION, Topology, ensure_streams
 
-TOPOLOGY = Topology({"facility": 2, "road": 1}, max_mb=dict.fromkeys(RETENTION, 32))
+TOPOLOGY = Topology({"facility": 2, "road": 1, "sighting": 1, "person": 1}, max_mb=dict.fromkeys(RETENTION, 32))
 
 
 class City:
@@ -28,6 +29,8 @@ class City:
         self.app = credentials.add(self.folder, "app", "map")
         self.other_app = credentials.add(self.folder, "app", "signs")
         self.staff = credentials.add(self.folder, "staff-app", "desk")
+        self.officer = credentials.add(self.folder, "officer", "kim", ("case-1", "case-2"))
+        self.other_officer = credentials.add(self.folder, "officer", "lee", ("case-2", "case-3"))
         self.host = credentials.add(self.folder, "host", "worker-1")
         self.operator = credentials.local(self.folder, "operator")
         self.feed_admin = credentials.local(self.folder, "feed-admin")
@@ -36,6 +39,7 @@ class City:
     async def _create_streams(self) -> None:
         async with self.connected(self.operator) as operator, self.connected(self.feed_admin) as admin:
             await ensure_streams(operator, TOPOLOGY, admin)
+            await ensure_consumers(operator, credentials.entries(self.folder))
 
     @asynccontextmanager
     async def connected(self, who: Credential | None, websocket: bool = False) -> AsyncIterator[Client]:

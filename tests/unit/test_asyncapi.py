@@ -7,11 +7,12 @@ import pytest
 from schemas.api import Reading
 from schemas.registry import EVENTS
 from streams.asyncapi import document
-from streams.feed import PUBLIC
+from streams.feed import CASE, PRIVATE, PUBLIC
 
 DOCUMENT = document(
     {"nats": "nats://127.0.0.1:4222", "browsers": "ws://127.0.0.1:9222", "mqtt": "mqtt://127.0.0.1:1883"}
 )
+TOLD = [kind for kind, event in EVENTS.items() if event.context not in PRIVATE]
 MESSAGES: dict[str, Any] = DOCUMENT["components"]["messages"]
 CHANNELS: dict[str, Any] = DOCUMENT["channels"]
 
@@ -24,7 +25,7 @@ def test_the_document_is_the_same_each_time_and_plain_json() -> None:
     assert DOCUMENT["servers"]["browsers"] == {"host": "127.0.0.1:9222", "protocol": "ws"}
 
 
-@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("kind", TOLD)
 def test_every_event_has_a_staff_channel_and_a_public_one_where_citizens_may_see_it(kind: str) -> None:
     event = EVENTS[kind]
     name = kind.split(".")[2]
@@ -41,9 +42,18 @@ def test_every_example_is_valid_under_its_own_schema(key: str) -> None:
         jsonschema.Draft202012Validator(schema).validate(example["payload"])
 
 
-@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("kind", TOLD)
 def test_every_staff_example_is_an_event_that_the_program_reads(kind: str) -> None:
     (example,) = MESSAGES[f"staff{EVENTS[kind].__name__}"]["examples"]
+    assert EVENTS[kind].model_validate(example["payload"]).type == kind
+
+
+def test_of_cases_and_sightings_the_document_shows_the_watch_hit_alone() -> None:
+    told = {EVENTS[kind].__name__ for kind in EVENTS if EVENTS[kind].context in PRIVATE}
+    assert {key for key in CHANNELS if any(key.endswith(name) for name in told)} == {"caseWatchHit"}
+    assert CHANNELS["caseWatchHit"]["address"] == "city.case.{case}.watch-hit"
+    (example,) = MESSAGES["caseWatchHit"]["examples"]
+    (kind,) = CASE
     assert EVENTS[kind].model_validate(example["payload"]).type == kind
 
 

@@ -9,7 +9,8 @@ from schemas.base import Event
 from schemas.facility import AlarmAcknowledged, AlarmRaised, AlarmShelved, ThresholdsChanged
 from schemas.registry import EVENTS
 from schemas.road import Window, WorkPermitted
-from streams.feed import PUBLIC, messages, project
+from streams.feed import CASE, PRIVATE, PUBLIC, messages, project
+from streams.samples import sample
 from tests.unit.batches import batch_of
 
 AT = datetime(2026, 1, 15, 3, tzinfo=UTC)
@@ -79,6 +80,37 @@ def test_the_configuration_of_a_sensor_is_for_staff_alone() -> None:
 def test_no_public_event_shows_a_person_a_note_or_an_operator(kind: str) -> None:
     if kind in PUBLIC:
         assert not {"by", "note", "operator"} & (set(EVENTS[kind].model_fields) - PUBLIC[kind])
+
+
+def example(kind: str) -> Event:
+    schema = EVENTS[kind].model_json_schema(mode="serialization", ref_template="#/$defs/{model}")
+    return EVENTS[kind].model_validate(sample(schema, schema.get("$defs", {})))
+
+
+PRIVATE_TYPES = [kind for kind, event in EVENTS.items() if event.context in PRIVATE]
+
+
+@pytest.mark.parametrize("kind", PRIVATE_TYPES)
+def test_of_a_case_and_of_sightings_nobody_hears_but_the_officers_of_a_watch_hit(kind: str) -> None:
+    event = example(kind)
+    told = [message.subject for message in messages(batch_of([event]))]
+    assert told == (["city.case.case-5d1f0c2b9a7e4836.watch-hit"] if kind in CASE else [])
+    assert [audience for audience, _ in project(event)] == (["case"] if kind in CASE else [])
+
+
+def test_no_type_of_a_case_or_of_sightings_is_public() -> None:
+    assert len(PRIVATE_TYPES) >= 19
+    assert not set(PRIVATE_TYPES) & set(PUBLIC)
+    assert {kind.split(".")[1] for kind in CASE} == {"person"}
+
+
+def test_a_watch_hit_tells_the_whole_event_under_an_id_of_its_own() -> None:
+    (kind,) = CASE
+    hit = example(kind)
+    (message,) = messages(batch_of([hit], shard=1))
+    assert orjson.loads(message.data) == hit.model_dump(mode="json")
+    assert "person-1-" in message.head
+    assert ":case" in message.head
 
 
 def test_the_table_names_no_type_and_no_field_that_does_not_exist() -> None:

@@ -7,8 +7,9 @@ import pytest
 from streams.permissions import Grant, Kind, accounts, anonymous, grant, inbox, user_name
 from streams.topology import table
 
-ENTITIES: dict[Kind, tuple[str, ...]] = {"device": ("bridge-1",), "gateway": ("main-road",)}
-GIVEN_OUT: tuple[Kind, ...] = ("device", "gateway", "app", "staff-app")
+CASES = ("case-1", "case-2")
+ENTITIES: dict[Kind, tuple[str, ...]] = {"device": ("bridge-1",), "gateway": ("main-road",), "officer": CASES}
+GIVEN_OUT: tuple[Kind, ...] = ("device", "gateway", "app", "staff-app", "officer")
 
 
 def granted(kind: Kind) -> Grant:
@@ -26,9 +27,10 @@ def test_every_subject_that_an_outsider_may_ask_or_hear_is_narrow(kind: Kind) ->
     allowed = granted(kind)
     own = inbox(user_name(kind, "x"))
     for subject in allowed.subscribe:
-        assert subject in {"city.pub.>", "city.staff.>", f"{own}.>"}
+        assert subject in {"city.pub.>", "city.staff.>", *(f"city.case.{case}.>" for case in CASES), f"{own}.>"}
     for subject in allowed.publish:
-        assert re.match(r"city\.raw\.|\$JS\.(API\.CONSUMER\.\w+(\.NEXT)?|ACK|FC)\.FEED\.(staff-)?app-x", subject)
+        asks = r"\$JS\.(API\.CONSUMER\.\w+(\.NEXT)?|ACK|FC)\.(FEED\.(staff-)?app-x|CASES\.officer-x)"
+        assert re.match(rf"city\.raw\.|{asks}", subject)
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))
@@ -47,6 +49,36 @@ def test_a_device_speaks_for_exactly_one_facility(count: int) -> None:
 def test_an_app_has_no_right_on_staff_subjects() -> None:
     allowed = granted("app")
     assert not [subject for subject in (*allowed.publish, *allowed.subscribe) if "staff" in subject]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GIVEN_OUT if kind != "officer"])
+def test_nobody_but_an_officer_has_a_right_on_a_case(kind: Kind) -> None:
+    allowed = granted(kind)
+    assert not [subject for subject in (*allowed.publish, *allowed.subscribe) if "case" in subject.lower()]
+
+
+def test_an_officer_has_an_account_of_its_own_and_makes_no_consumer() -> None:
+    kim, lee = grant("officer", "kim", ("case-1",)), grant("officer", "lee", ("case-2",))
+    assert (kim.account, lee.account) == ("POLICE_kim", "POLICE_lee")
+    assert set(kim.subscribe) == {"city.case.case-1.>", "_INBOX_officer-kim.>"}
+    assert not [subject for subject in kim.publish if "CREATE" in subject]
+
+
+def test_an_account_of_an_officer_takes_in_its_own_cases_and_its_own_consumer_alone() -> None:
+    blocks: dict[str, Any] = accounts({}, {"kim": ("case-1",), "lee": ("case-2", "case-3")})
+    taken = [(kind, one[kind]) for one in blocks["POLICE_lee"]["imports"] for kind in one]
+    subjects = {(kind, one["subject"]) for kind, one in taken if one["account"] == "CITY"}
+    assert subjects == {
+        ("stream", "city.case.case-2.>"),
+        ("stream", "city.case.case-3.>"),
+        ("service", "$JS.API.CONSUMER.INFO.CASES.officer-lee"),
+        ("service", "$JS.API.CONSUMER.MSG.NEXT.CASES.officer-lee"),
+        ("service", "$JS.ACK.CASES.officer-lee.>"),
+    }
+    given_out = [one for one in blocks["CITY"]["exports"] if "POLICE_kim" in one["accounts"]]
+    assert len(given_out) == 4
+    assert all(set(one["accounts"]) == {"POLICE_kim", "POLICE_lee"} for one in given_out)
+    assert "jetstream" not in blocks["POLICE_kim"]
 
 
 def test_an_empty_list_of_subjects_denies_all() -> None:
