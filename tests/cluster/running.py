@@ -24,9 +24,41 @@ from streams.connection import Access, access_of
 START_S = 180.0
 
 
+class Asked:
+    """A city as its clients see it: `api` is an HTTP client, tokens are signed with the secret in a file."""
+
+    def __init__(self, base: str, secret: Path) -> None:
+        self.base, self._secret = base, secret
+        self.api = httpx.Client(base_url=base, timeout=30)
+
+    def token(self, role: Role, facility: str | None = None, gateway: str | None = None) -> dict[str, str]:
+        principal = Principal(f"test-{role}", frozenset({role}), facility, gateway)
+        minted = mint(self._secret.read_bytes().strip(), principal, datetime.now(UTC), timedelta(hours=1))
+        return {"authorization": f"Bearer {minted}"}
+
+    def until(self, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What `holds` returns as soon as it is true; a server that is away counts as not yet."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if found := holds():
+                    return found
+            except httpx.HTTPError:
+                pass
+            assert time.monotonic() < deadline, f"still not so after {seconds} s"
+            time.sleep(0.1)
+
+    def get(self, path: str, **params: Any) -> Any:
+        answer = self.api.get(path, params=params)
+        if answer.status_code in (500, 502, 503, 504):
+            raise httpx.HTTPError(answer.text)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
 @dataclass
-class Running:
-    """`start`, `stop`; `api` is an HTTP client; kills find processes among our own descendants only."""
+class Running(Asked):
+    """`start`, `stop`; kills find processes among our own descendants only."""
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
@@ -48,8 +80,7 @@ class Running:
         }
         self.log = self.folder.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
-        self.base = f"http://127.0.0.1:{self.http_port}"
-        self.api = httpx.Client(base_url=self.base, timeout=30)
+        super().__init__(f"http://127.0.0.1:{self.http_port}", self.folder / "jwt-secret")
 
     def start(self) -> "Running":
         with self.log.open("ab") as log:
@@ -88,46 +119,23 @@ class Running:
         assert found is not None
         return found.ports
 
-    def token(self, role: Role, facility: str | None = None, gateway: str | None = None) -> dict[str, str]:
-        secret = (self.folder / "jwt-secret").read_bytes().strip()
-        principal = Principal(f"test-{role}", frozenset({role}), facility, gateway)
-        return {"authorization": f"Bearer {mint(secret, principal, datetime.now(UTC), timedelta(hours=1))}"}
-
-    def until(self, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """What `holds` returns as soon as it is true; a server that is away counts as not yet."""
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if found := holds():
-                    return found
-            except httpx.HTTPError:
-                pass
-            assert time.monotonic() < deadline, f"still not so after {seconds} s"
-            time.sleep(0.1)
-
-    def get(self, path: str, **params: Any) -> Any:
-        answer = self.api.get(path, params=params)
-        if answer.status_code in (500, 502, 503, 504):
-            raise httpx.HTTPError(answer.text)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
     def descendants(self, name: str) -> list[psutil.Process]:
         assert self.process is not None
         family = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in family if name in " ".join(_command(one))]
+        return [one for one in family if name in command_line(one)]
 
     def kill(self, *names: str) -> None:
         """SIGKILL every process of this city whose command line contains one of `names`; at least one."""
         victims = [victim for name in names for victim in self.descendants(name)]
-        assert victims, f"no process {names} among {[_command(p)[:1] for p in self.descendants('')]}"
+        assert victims, f"no process {names} among {[command_line(one)[:60] for one in self.descendants('')]}"
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.send_signal(signal.SIGKILL)
 
 
-def _command(process: psutil.Process) -> list[str]:
+def command_line(process: psutil.Process) -> str:
+    """Empty where it has ended."""
     try:
-        return process.cmdline()
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return []
+        return ""

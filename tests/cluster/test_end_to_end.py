@@ -1,15 +1,21 @@
 """A sensor's reading becomes an alarm on HTTP and NATS, through a real nats-server, Ray and Serve."""
 
 import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import nats
 import paho.mqtt.client as mqtt
 import pytest
 
+from actors.meters import METRICS, exported
+from serve import measuring
+from serve.app import Config
 from streams import credentials
+from streams.subjects import log_stream, log_subject, partition
 from tests.cluster.running import Running
 
 pytestmark = pytest.mark.cluster
@@ -131,5 +137,98 @@ def test_the_live_stream_resumes_behind_the_last_event_seen(city: Running) -> No
     assert "raised" in json.dumps(event) or event
 
 
-def test_the_metrics_of_the_node_name_the_shards(city: Running) -> None:
-    assert city.until(lambda: "bomnae_log_position" in city.api.get("/metrics").text, 60)
+def test_every_documented_metric_is_there_once_something_has_happened(city: Running) -> None:
+    register(city, "metric-bridge", "metric-bridge-tilt")
+    device = city.token("device", facility="metric-bridge")
+    sent = reading("metric-bridge-tilt", 1.5, 1)
+    unknown = {**sent, "unit": "furlong"}
+    assert city.api.post("/v1/readings", json=[sent, {**unknown, "sequence": 2}], headers=device).status_code == 202
+    assert city.api.post("/v1/readings", content=b"x" * 9_000_000, headers=device).status_code == 413
+    wanted = {exported(metric) for metric in (*METRICS, *measuring.METRICS)}
+
+    def missing() -> set[str]:
+        text = city.api.get("/metrics").text
+        return {name for name in wanted if f"\n{name}{{" not in text}
+
+    city.until(lambda: not missing() or print(missing()), 60)
+    text = city.api.get("/metrics").text
+    (line,) = [
+        one
+        for one in text.splitlines()
+        if one.startswith("ray_bomnae_http_requests_total{") and 'route="/v1/readings"' in one and 'status="202"' in one
+    ]
+    assert float(line.rsplit(" ", 1)[1]) >= 1
+
+
+def test_each_address_has_its_own_allowance_and_nobody_forges_another(city: Running) -> None:
+    def streams(address: str) -> list[int]:
+        codes = []
+        with contextlib.ExitStack() as stack:
+            transport = httpx.HTTPTransport(local_address=address)
+            client = stack.enter_context(httpx.Client(base_url=city.base, transport=transport, timeout=30))
+            for number in range(Config().live_per_client + 1):
+                forged = {"x-forwarded-for": f"10.0.0.{number}"}
+                codes.append(stack.enter_context(client.stream("GET", "/v1/live", headers=forged)).status_code)
+        return codes
+
+    most = [200] * Config().live_per_client
+    assert streams("127.0.0.2") == [*most, 429]
+    assert streams("127.0.0.3") == [*most, 429]
+
+
+async def test_the_trace_of_a_request_is_on_the_stored_event_and_in_the_feed(city: Running) -> None:
+    register(city, "traced-bridge", "traced-bridge-tilt")
+    traces = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2)]
+    nc = await nats.connect(f"nats://127.0.0.1:{city.ports.nats}")
+    heard = await nc.subscribe("city.pub.facility.traced-bridge.*")
+    await nc.flush()
+    begun = city.api.post(
+        "/v1/facilities/traced-bridge/maintenance",
+        json={"reason": "점검"},
+        headers={**city.token("safety"), "traceparent": traces[0]},
+    )
+    assert begun.status_code == 200
+    command = await heard.next_msg(10)
+    safety = city.token("safety")
+    assert city.api.delete("/v1/facilities/traced-bridge/maintenance", headers=safety).status_code == 200
+    assert "traceparent" not in ((await heard.next_msg(10)).headers or {})
+    device = {**city.token("device", facility="traced-bridge"), "traceparent": traces[1]}
+    sent = city.api.post("/v1/readings", json=reading("traced-bridge-tilt", 1.5, 1), headers=device)
+    assert sent.status_code == 202
+    observed = await heard.next_msg(10)
+    await nc.close()
+    found = [((one.headers or {})["ce-type"], (one.headers or {})["traceparent"]) for one in (command, observed)]
+    assert found == [
+        ("city.facility.maintenance-begun.v1", traces[0]),
+        ("city.facility.alarm-raised.v1", traces[1]),
+    ]
+    operator = credentials.local(city.folder, "operator")
+    nc = await nats.connect(f"nats://127.0.0.1:{city.ports.nats}", **operator.options())
+    stored = [
+        (await nc.jetstream().get_last_msg(log_stream("facility", shard), subject)).headers
+        for event in ("maintenance-begun", "alarm-raised")
+        for shard in [partition("traced-bridge", city.settings.facility_shards)]
+        for subject in [log_subject("facility", shard, "traced-bridge", event)]
+    ]
+    await nc.close()
+    assert [(headers or {}).get("traceparent") for headers in stored] == traces
+
+
+def test_readings_under_a_key_give_their_first_answer_also_when_the_shards_were_killed(city: Running) -> None:
+    register(city, "once-bridge", "once-bridge-tilt")
+    headers = {**city.token("device", facility="once-bridge"), "idempotency-key": "readings-1"}
+    body = reading("once-bridge-tilt", 0.5, 1)
+    first = city.api.post("/v1/readings", json=body, headers=headers)
+    assert first.status_code == 202, first.text
+    city.kill("ShardActor")
+
+    def again() -> httpx.Response | None:
+        answer = city.api.post("/v1/readings", json=body, headers=headers)
+        return answer if answer.status_code != 503 else None
+
+    answer = city.until(again)
+    assert (answer.json(), answer.headers["idempotency-replayed"]) == (first.json(), "true")
+    assert city.api.post("/v1/readings", json={**body, "value": 0.6}, headers=headers).status_code == 422
+    city.until(lambda: city.get("/readyz"))
+    (sensor,) = city.get("/v1/sensors/latest", facility="once-bridge", min_position=first.json()["position"])["items"]
+    assert (sensor["count"], sensor["duplicates"]) == (1, 0)
