@@ -31,7 +31,7 @@ Data = Annotated[
     typer.Option("--data", help="Folder of the instance. Default: BOMNAE_DATA, else .bomnae.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-KindArg = Annotated[str, typer.Argument(help="device, gateway, app, staff-app, host or operator.")]
+KindArg = Annotated[str, typer.Argument(help="device, gateway, app, staff-app, officer, host or operator.")]
 NameArg = Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")]
 Speed = Annotated[
     str, typer.Option(help="`recorded`, `max` (as fast as possible), or a number: times the recorded speed.")
@@ -161,13 +161,14 @@ def credentials_add(
     entity: Annotated[
         list[str] | None, typer.Option(help="A device's facility; the roads whose clearing a gateway may report.")
     ] = None,
+    case: Annotated[list[str] | None, typer.Option(help="A case whose watch hits an officer hears; repeat it.")] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
     """Create a user and print its password, which is shown this once."""
     from serve.commands.credentials import add
 
-    add(settings_of(data), kind, name, entity or [], json)
+    add(settings_of(data), kind, name, [*(entity or []), *(case or [])], json)
 
 
 @credential.command("revoke")

@@ -27,6 +27,7 @@ from serve import address, ingress
 from serve.secret import ensure_secret
 from streams import credentials
 from streams.instance import Ports
+from streams.officers import ensure_consumers
 from streams.server import EmbeddedServer
 from streams.topology import Topology, ensure_streams
 
@@ -206,6 +207,7 @@ async def _streams(settings: Settings, server: EmbeddedServer) -> None:
     apps = await nats.connect(server.url, **credentials.local(settings.data, "feed-admin").options())
     try:
         await ensure_streams(operator, topology, apps)
+        await ensure_consumers(operator, credentials.entries(settings.data))
     finally:
         await operator.close()
         await apps.close()

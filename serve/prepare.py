@@ -14,12 +14,13 @@ from nats.errors import Error as NatsError
 from schemas.errors import BomnaeError, SetupError
 from schemas.settings import Settings
 from streams import credentials
+from streams.officers import ensure_consumers
 from streams.permissions import Kind
 from streams.topology import Topology, ensure_streams
 
 
 async def prepare(settings: Settings) -> Topology:
-    """Create the streams, and the apps' copy of FEED, or bring them up to date; safe to repeat.
+    """Create the streams, the apps' copy of FEED and the officers' consumers, or bring them up to date; safe to repeat.
 
     Raises `SetupError`, with what to do, where a setting or the credentials are missing, nobody answers or the server
     refuses.
@@ -32,6 +33,7 @@ async def prepare(settings: Settings) -> Topology:
         apps = await _connected(settings, "feed-admin")
         try:
             await ensure_streams(operator, topology, apps)
+            await ensure_consumers(operator, credentials.entries(settings.data))
         finally:
             await apps.close()
     finally:

@@ -8,6 +8,8 @@ import pytest
 from nats.aio.client import Client
 
 from schemas.errors import InvalidError
+from schemas.settings import Settings
+from serve.commands import credentials as commands
 from streams import credentials, feed
 from streams.api import request
 from streams.officers import ensure_consumers, forget_case
@@ -243,3 +245,13 @@ async def test_an_officer_that_comes_or_goes_leaves_the_others_connected(city: C
 def test_an_officers_credential_names_its_cases(city: City, cases: tuple[str, ...]) -> None:
     with pytest.raises(InvalidError):
         credentials.add(city.folder, "officer", "park", cases)
+
+
+async def test_the_command_gives_an_officer_a_user_and_a_consumer_and_takes_both_away(city: City) -> None:
+    settings = Settings(data=city.folder)
+    await asyncio.to_thread(commands.add, settings, "officer", "cho", ["case-1"], json=True)
+    async with city.connected(city.operator) as operator:
+        found = await request(operator, "$JS.API.CONSUMER.INFO.CASES.officer-cho")
+        assert found["config"]["filter_subjects"] == ["city.case.case-1.>"]
+        await asyncio.to_thread(commands.revoke, settings, "officer", "cho")
+        assert "officer-cho" not in (await request(operator, "$JS.API.CONSUMER.NAMES.CASES"))["consumers"]

@@ -120,3 +120,10 @@ def test_credentials_are_added_listed_without_passwords_and_revoked(
     assert password not in listed
     assert code_of("credentials", "revoke", "device", "meter-1", "--data", str(tmp_path)) == 0
     assert code_of("credentials", "revoke", "device", "meter-1", "--data", str(tmp_path)) == 2
+
+
+def test_an_officers_credential_names_its_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = ("--case", "case-1", "--case", "case-2")
+    assert code_of("credentials", "add", "officer", "kim", *cases, "--data", str(tmp_path)) == 0
+    assert "officer-kim" in capsys.readouterr().out
+    assert code_of("credentials", "add", "officer", "lee", "--data", str(tmp_path)) == 2
