@@ -1,6 +1,7 @@
 """What shard hosts measure, declared once, and how code tells it without knowing who listens."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,6 +19,10 @@ class Metric:
     tags: tuple[str, ...] = ()
 
 
+RECONNECTS = Metric(
+    "bomnae_nats_reconnects", "gauge", "times that a `process` had to connect to NATS again", ("process",)
+)
+"""Of every process that holds a connection."""
 _SHARD = ("context", "shard")
 METRICS = (
     Metric("bomnae_log_position", "gauge", "newest committed sequence of the shard's LOG", _SHARD),
@@ -38,9 +43,22 @@ METRICS = (
     Metric("bomnae_queue", "gauge", "commands that wait for the shard's next commit (503 from 10,000)", _SHARD),
     Metric("bomnae_feed_backlog", "gauge", "commits whose events are not on FEED yet (the shard waits at 64)", _SHARD),
     Metric("bomnae_snapshot_age_seconds", "gauge", "since the shard's state was last dumped, or taken over", _SHARD),
-    Metric("bomnae_nats_reconnects", "gauge", "times that a `process` had to connect to NATS again", ("process",)),
+    RECONNECTS,
 )
 """Of every host of shards; `serve.measuring` declares those of the API."""
+
+
+def exported(metric: Metric) -> str:
+    """The name under which Prometheus sees it."""
+    return f"ray_{metric.name}" + {"counter": "_total", "gauge": "", "histogram": "_bucket"}[metric.kind]
+
+
+def reference(metrics: Iterable[Metric]) -> str:
+    """The metrics as a Markdown table."""
+    rows = [
+        f"| `{exported(metric)}` | {metric.kind} | {', '.join(metric.tags)} | {metric.says} |" for metric in metrics
+    ]
+    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])
 
 
 class Meters(Protocol):

@@ -112,9 +112,9 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(
         0,
         ge=0,
-        le=8,
-        description="Proxies in front that append to X-Forwarded-For; 0: the header counts for nothing, and behind the "
-        "built-in ingress clients without a token share one allowance.",
+        le=16,
+        description="Proxies in front that append to X-Forwarded-For, beside the ingress of `bomnae up`, which does so "
+        "too. On a cluster with 0 the header counts for nothing: clients without a token share one allowance.",
     )
     live_per_client: int = Field(8, ge=1, description="Live streams of one anonymous client or citizen.")
     live_per_staff: int = Field(32, ge=1, description="Live streams of one client with a staff role.")

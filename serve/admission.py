@@ -13,6 +13,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from actors.meters import Meters
 from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
 from serve import problems
 
@@ -47,7 +48,18 @@ class Gate:
 
     def __init__(self, name: str, places: int, queue: int, wait_s: float) -> None:
         self._name, self._free, self._queue, self._wait_s = name, places, queue, wait_s
+        self._places = places
         self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def inside(self) -> int:
+        """Places taken."""
+        return self._places - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Those who wait for one."""
+        return len(self._waiting)
 
     async def enter(self) -> None:
         """Take a place; `leave` gives it back. Raises `UnavailableError` where the queue or the wait is too long."""
@@ -81,6 +93,14 @@ class Gate:
         self._free += 1
 
 
+def gates_of(limits: Limits) -> dict[str, Gate]:
+    """The places of one replica, by class."""
+    return {
+        name: Gate(name, getattr(limits, name), limits.queue, limits.queue_s)
+        for name in ("read", "past", "write", "live")
+    }
+
+
 class Buckets:
     """A token bucket per client: `rate` requests per second on average, `burst` at once."""
 
@@ -103,28 +123,29 @@ class Buckets:
 
 
 class Admission:
-    """The middleware. `client` tells whose bucket a request counts against."""
+    """The middleware. `client` tells whose bucket a request counts against, `gates` are the places of each class."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, client: Callable[[Scope], str]) -> None:
-        self._app, self._limits, self._client = app, limits, client
+    def __init__(
+        self, app: ASGIApp, limits: Limits, gates: dict[str, Gate], client: Callable[[Scope], str], meters: Meters
+    ) -> None:
+        self._app, self._limits, self._client, self._gates, self._meters = app, limits, client, gates, meters
         self._buckets = Buckets(limits.client_rate, limits.client_burst)
-        self._gates = {
-            name: Gate(name, getattr(limits, name), limits.queue, limits.queue_s)
-            for name in ("read", "past", "write", "live")
-        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Admit or answer with a problem."""
         if scope["type"] != "http" or scope["path"] in EXEMPT:
             return await self._app(scope, receive, send)
-        gate = self._gates[_kind(scope)]
+        gate, reason = self._gates[kind := _kind(scope)], "rate"
         try:
             self._buckets.take(self._client(scope), time.monotonic())
             if _length(scope) > self._limits.max_body:
+                self._meters.add("bomnae_http_refused", 1, **{"reason": "size", "class": kind})
                 too_large = problems.response(413, "content-too-large", self._limit(), instance=scope["path"])
                 return await too_large(scope, receive, send)
+            reason = "places"
             await gate.enter()
         except BomnaeError as error:
+            self._meters.add("bomnae_http_refused", 1, **{"reason": reason, "class": kind})
             return await problems.of(error, scope["path"])(scope, receive, send)
         try:
             bounded = receive if scope["method"] in ("GET", "HEAD") else self._bounded(receive)
@@ -164,6 +185,6 @@ def _length(scope: Scope) -> int:
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """The first value of a request header, empty where there is none."""
+    """The values of a request header, joined by commas, empty where there is none."""
     headers: Any = scope["headers"]
-    return next((value.decode("latin-1") for key, value in headers if key == name), "")
+    return ",".join(value.decode("latin-1") for key, value in headers if key == name)

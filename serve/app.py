@@ -8,11 +8,13 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
+from actors.meters import Meters, Numbers
 from schemas.settings import Settings
 from serve import openapi, problems
-from serve.admission import SHARED, Admission, Limits, header
+from serve.admission import SHARED, Admission, Limits, gates_of, header
 from serve.auth import Oidc, Verifier
 from serve.backend import Backend
+from serve.measuring import Measured
 from serve.render import Renderer
 from serve.routes import alarms, facilities, live, meta, readings, rejected, roads, sensors, snow, works
 
@@ -61,9 +63,11 @@ def verifier_of(settings: Settings) -> Verifier:
     return Verifier(secret, oidc, settings.token_cache_s)
 
 
-def create_app(backend: Backend, verifier: Verifier, config: Config | None = None) -> FastAPI:
+def create_app(
+    backend: Backend, verifier: Verifier, config: Config | None = None, meters: Meters | None = None
+) -> FastAPI:
     """The API over `backend`. Holds no state of the city beside rendered bodies of the newest views."""
-    config = config or Config()
+    config, meters = config or Config(), meters if meters is not None else Numbers()
     app = FastAPI(
         title="Bomnae 봄내",
         version="0.1.0",
@@ -83,7 +87,8 @@ def create_app(backend: Backend, verifier: Verifier, config: Config | None = Non
         app.include_router(module.routes)
     problems.install(app)
     openapi.install(app)
-    app.add_middleware(Admission, limits=config.limits, client=app.state.client)
+    app.state.gates = gates_of(config.limits)
+    app.add_middleware(Admission, limits=config.limits, gates=app.state.gates, client=app.state.client, meters=meters)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=config.cors_origins,
@@ -91,6 +96,7 @@ def create_app(backend: Backend, verifier: Verifier, config: Config | None = Non
         allow_headers=["authorization", "content-type", "idempotency-key", "if-none-match", "last-event-id"],
         expose_headers=["bomnae-position", "etag", "location", "retry-after", "idempotency-replayed"],
     )
+    app.add_middleware(Measured, meters=meters)
     return app
 
 
@@ -104,8 +110,10 @@ def _client_of(backend: Backend, verifier: Verifier, proxies: int) -> Callable[[
         if proxies:
             # Each of our proxies appends whom it heard; what stands before that, anybody may have written.
             heard = [one.strip() for one in header(scope, b"x-forwarded-for").split(",")]
-            return heard[-proxies] if len(heard) >= proxies and heard[-proxies] else SHARED
-        host = (scope.get("client") or ("", 0))[0]
+            host = heard[-proxies] if len(heard) >= proxies else ""
+        else:
+            host = (scope.get("client") or ("", 0))[0]
+        # Whoever speaks from this machine may be a proxy that tells nobody for whom.
         return SHARED if host in ("", "127.0.0.1", "::1") else str(host)
 
     return client

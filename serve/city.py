@@ -58,6 +58,11 @@ class City:
             raise UnavailableError("NATS is away: try again in a moment", retry_after_s=2)
         return self._connection
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection to NATS had to be made again."""
+        return self._connection.reconnects if self._connection is not None else 0
+
     def now(self) -> datetime:
         """See `Backend`."""
         return datetime.now(UTC)

@@ -3,13 +3,18 @@
 `serve/config.yaml` names `app` and `live`; `serve.node` runs them on one machine.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from ray import serve as ray_serve
 from ray.serve import Application
 
+from actors.actor import MEASURE_S
+from actors.exporting import RayMeters
+from actors.meters import RECONNECTS
 from schemas.settings import Settings
+from serve import measuring
 from serve.app import Config, create_app, verifier_of
 from serve.city import City
 from streams.asyncapi import document
@@ -21,10 +26,13 @@ _HEALTH_S = 1.0
 
 
 class Rooted:
-    """An ASGI app that starts and stops its city with the replica, and sees whole paths whatever prefix Serve cut."""
+    """An ASGI app that starts and stops its city with the replica, and sees whole paths whatever prefix Serve cut.
 
-    def __init__(self, app: Any, city: City) -> None:
-        self._app, self._city = app, city
+    `measure` is called again and again meanwhile.
+    """
+
+    def __init__(self, app: Any, city: City, measure: Callable[[], None]) -> None:
+        self._app, self._city, self._measure = app, city, measure
 
     async def __call__(
         self,
@@ -43,15 +51,24 @@ class Rooted:
     async def _live(
         self, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
+        measuring: asyncio.Task[None] | None = None
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 await self._city.start()
+                measuring = asyncio.create_task(self._keep_measuring(), name="measure")
                 await send({"type": "lifespan.startup.complete"})
             else:
+                if measuring is not None:
+                    measuring.cancel()
                 await self._city.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    async def _keep_measuring(self) -> None:
+        while True:
+            self._measure()
+            await asyncio.sleep(MEASURE_S)
 
 
 class Api:
@@ -62,9 +79,18 @@ class Api:
 
     def __serve_build_asgi_app__(self) -> Rooted:
         """What Serve calls once the replica's constructor is done."""
-        city = City(self._settings)
+        city, meters = City(self._settings), RayMeters((*measuring.METRICS, RECONNECTS))
         config = Config.of(self._settings, document())
-        return Rooted(create_app(city, verifier_of(self._settings), config), city)
+        app = create_app(city, verifier_of(self._settings), config, meters)
+        process = ray_serve.get_replica_context().replica_id.unique_id
+
+        def measure() -> None:
+            meters.put("bomnae_nats_reconnects", city.reconnects, process=process)
+            for name, gate in app.state.gates.items():
+                meters.put("bomnae_http_inside", gate.inside, **{"class": name, "process": process})
+                meters.put("bomnae_http_waiting", gate.waiting, **{"class": name, "process": process})
+
+        return Rooted(app, city, measure)
 
 
 def app(settings: Settings | None = None) -> Application:

@@ -32,6 +32,11 @@ def environment(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(settings.haproxy_metrics_port or metrics),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(settings.haproxy_stats_port or stats),
+        # Ray's template has no word for it, so it rides on the line of another option: the ingress appends to
+        # X-Forwarded-For whom it hears, and the app counts it among the proxies that it believes.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",
+        "RAY_SERVE_HAPROXY_INGRESS_RETRY_ON": "conn-failure",
+        "BOMNAE_TRUSTED_PROXIES": str(settings.trusted_proxies + 1),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(min(first + settings.replica_ports, 65_535)),

@@ -114,12 +114,19 @@ async def test_a_principal_has_a_bucket_beside_its_address(tight):
         (2, "forged, 9.9.9.9, 10.1.1.1", "9.9.9.9"),
         (2, "9.9.9.9", SHARED),
         (1, "", SHARED),
+        (1, "9.9.9.9, 127.0.0.1", SHARED),
     ],
 )
 def test_only_what_our_own_proxies_append_names_a_client(make_app, proxies, forwarded, client):
     app = make_app(Config(trusted_proxies=proxies))
     scope = {"headers": [(b"x-forwarded-for", forwarded.encode())], "client": ("10.0.0.7", 1)}
     assert app.state.client(scope) == client
+
+
+def test_a_proxy_that_adds_a_line_of_its_own_counts_like_one_that_appends(make_app):
+    headers = [(b"x-forwarded-for", b"8.8.8.8, 7.7.7.7"), (b"accept", b"*/*"), (b"x-forwarded-for", b"9.9.9.9")]
+    app = make_app(Config(trusted_proxies=1))
+    assert app.state.client({"headers": headers, "client": ("10.0.0.7", 1)}) == "9.9.9.9"
 
 
 def test_clients_behind_the_ingress_share_a_larger_allowance(make_app):
