@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from actors.facility.envelope import is_compressed
+from actors.envelope import is_compressed
 from schemas.api import Reading, Refusal
 from schemas.errors import ForbiddenError, InvalidError
 from schemas.tables import MAX_READINGS, READINGS
