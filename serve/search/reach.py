@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import networkx as nx
 from networkx.utils import UnionFind
-from shapely import LineString, MultiLineString, Point, STRtree
+from shapely import LineString, MultiLineString, Point, STRtree, node
 from shapely.geometry import mapping
 from shapely.ops import substring
 
@@ -33,13 +33,16 @@ class Area:
 
 
 class Roads:
-    """A road graph over lines of (lon, lat). Ways lead both ways: people walk against one-way streets."""
+    """A road graph over lines of (lon, lat); ways lead both ways: people walk against one-way streets."""
 
     def __init__(self, lines: Iterable[Line]) -> None:
-        kept = [line for line in lines if len(line) > 1]
-        points = [point for line in kept for point in line]
-        self._lat = math.radians(sum(lat for _, lat in points) / len(points)) if points else 0.0
-        self._place = [self._metres(point) for point in points]
+        given = [line for line in lines if len(line) > 1]
+        lats = [lat for line in given for _, lat in line]
+        self._lat = math.radians(sum(lats) / len(lats)) if lats else 0.0
+        # Lines that cross meet, bridges too: rather too much reach than too little.
+        crossed = node(MultiLineString([[self._metres(point) for point in line] for line in given]))
+        kept = [[(at[0], at[1]) for at in line.coords] for line in crossed.geoms]
+        self._place = [at for line in kept for at in line]
         self._graph: nx.Graph[int] = nx.Graph()
         self._join(kept)
         self._edges = list(self._graph.edges)
@@ -95,9 +98,9 @@ class Roads:
         found = [substring(road, max(0.0, along - left), along + left)]
         for end, gone in zip(edge, (along, road.length - along), strict=True):
             costs = nx.single_source_dijkstra_path_length(self._graph, end, cutoff=left - gone, weight="metres")
-            for node, cost in costs.items() if left > gone else ():
+            for one, cost in costs.items() if left > gone else ():
                 found += [
-                    substring(self._line((node, neighbour)), 0, left - gone - cost) for neighbour in self._graph[node]
+                    substring(self._line((one, neighbour)), 0, left - gone - cost) for neighbour in self._graph[one]
                 ]
         return [part for part in found if isinstance(part, LineString)]
 

@@ -35,6 +35,11 @@ def test_ends_that_nearly_meet_are_one_crossing() -> None:
     assert holds(CROSSING.within(*at(-500, 0), 1_000, 1.4), 0, 800)
 
 
+def test_roads_that_cross_without_a_common_point_are_joined() -> None:
+    roads = Roads([[at(-500, 0), at(500, 0)], [at(0, -500), at(0, 500)]])
+    assert holds(roads.within(*at(-300, 0), 600, 1.4), 0, 400)
+
+
 def test_a_road_that_is_not_joined_is_not_reached() -> None:
     assert not holds(CROSSING.within(*at(0, 0), 36_000, 1.4), 5_500, 0)
 

@@ -1,0 +1,60 @@
+"""The map of a journey."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from shapely.geometry import shape
+
+from serve.charts.render import render
+from serve.charts.route import route_spec
+from serve.search.journey import Stop, plan
+from serve.search.reach import Roads
+
+NOON = datetime(2026, 11, 23, 3, tzinfo=UTC)
+ROADS = [[(127.71, 37.88), (127.75, 37.88)]]
+
+
+def stop(camera: str, lon: float, minutes: int, *, confirmed: bool = False) -> Stop:
+    return Stop(f"s-{camera}", camera, lon, 37.88, NOON + timedelta(minutes=minutes), 0.9, confirmed)
+
+
+def spec() -> dict[str, Any]:
+    journey = plan([stop("a", 127.72, 0, confirmed=True), stop("b", 127.73, 15), stop("far", 128.4, 16)])
+    reach = Roads(ROADS).within(127.73, 37.88, 600, 1.4)
+    return route_spec(journey, reach, ROADS, {"a": "팔호광장"}, "이동 경로")
+
+
+def test_the_map_names_the_stops_in_order_with_the_time_in_seoul() -> None:
+    texts = [row["label"] for layer in spec()["layer"] for row in layer["data"]["values"] if "label" in row]
+    assert "1. 팔호광장 12:00:00" in texts
+    assert "2. b 12:15:00" in texts
+
+
+def test_an_svg_holds_the_stops_and_the_title() -> None:
+    picture = render(spec(), "svg").decode()
+    assert picture.startswith("<svg")
+    assert "팔호광장" in picture
+    assert "이동 경로" in picture
+
+
+def test_a_png_is_one() -> None:
+    assert render(spec(), "png").startswith(b"\x89PNG\r\n")
+
+
+def test_what_is_no_specification_is_refused() -> None:
+    with pytest.raises(ValueError, match="conversion failed"):
+        render({"mark": 5}, "svg")
+
+
+def test_the_reach_is_drawn_on_its_inside() -> None:
+    (layer,) = [layer for layer in spec()["layer"] if layer["mark"].get("opacity") == 0.18]
+    geometry = layer["data"]["values"][0]["geometry"]
+    assert shape(geometry).area < 0.01
+    assert all(
+        not shape({"type": "Polygon", "coordinates": rings}).exterior.is_ccw for rings in geometry["coordinates"]
+    )
+
+
+def test_a_journey_without_stops_is_an_empty_map_of_the_city() -> None:
+    assert render(route_spec(plan([]), None, ROADS, {}, "비어 있음"), "svg").startswith(b"<svg")
