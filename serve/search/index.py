@@ -1,0 +1,311 @@
+"""The sightings of one model, searchable as soon as they are appended. See the package's docstring for its use."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from serve.search import soft as evidence
+from serve.search.index_search import Answer, Candidate, Coverage, Effort, candidate, coverage, plan, rank, search
+from serve.search.plan import EVER, NO_BOUND, Filters, Retention, bind
+from serve.search.quantise import Model, encode_queries
+from serve.search.segment import SEALED_ROWS, Mask, Segment, sort
+from serve.search.segment_digest import digest
+from serve.search.segment_rows import Checked, Refused, Rows, Vocabularies, check, hashes
+from serve.search.soft import Description
+from serve.search.store import Store
+
+EVERYTHING = Filters()
+
+
+class Appended(NamedTuple):
+    """What became of a batch: rows added, rows whose sighting_id was there already, rows refused."""
+
+    added: int
+    repeated: int
+    refused: tuple[Refused, ...]
+
+
+class Erased(NamedTuple):
+    """Rows gone, segments rewritten or dropped, and their digests before and (of the rewritten) after."""
+
+    rows: int
+    segments: int
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """A stored sighting and its vector, for "more like this"."""
+
+    sighting: Candidate
+    vector: npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that can be found, swapped as a whole. `loose` segments are small, in memory only, newest last."""
+
+    sealed: tuple[Segment, ...] = ()
+    loose: tuple[Segment, ...] = ()
+    retention: Retention = NO_BOUND
+    position: int | None = None
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Sealed and loose."""
+        return self.sealed + self.loose
+
+
+class Index:
+    """Sightings of one model over immutable segments. Writers take a lock; searches take the state as it is."""
+
+    def __init__(self, model: Model, store: Store | None = None) -> None:
+        self.model, self.store, self.texts, self.effort = model, store, Vocabularies(), Effort()
+        self.recall: float | None = None
+        self._lock, self._state = Lock(), State()
+        self._latest: int | None = None
+        if store:
+            kept = store.open(self.texts)
+            self._state = State(kept.segments, (), kept.retention, kept.position)
+
+    @staticmethod
+    def open(model: Model, folder: Path) -> "Index":
+        """With sealed segments in `folder`, those that are there mapped. Raises `DamagedStoreError`.
+
+        Loose rows of an earlier process are gone: append again what came after `position`.
+        """
+        return Index(model, Store(folder, model))
+
+    @property
+    def state(self) -> State:
+        """What is there now."""
+        return self._state
+
+    @property
+    def position(self) -> int | None:
+        """The `position` of the last append of which every row is sealed."""
+        return self._state.position
+
+    def __len__(self) -> int:
+        return sum(len(segment) for segment in self._state.segments)
+
+    def check(self, table: pa.Table | pa.RecordBatch) -> Checked:
+        """Check and encode a batch once, for `append` and for watches."""
+        with self._lock:
+            return check(table, self.model, self.texts)
+
+    def append(self, batch: Checked | pa.Table | pa.RecordBatch, position: int | None = None) -> Appended:
+        """Add the good rows that are new; they can be found when this returns. Safe to repeat.
+
+        `position` is the caller's place in its log after this batch: it becomes `self.position` once all is sealed.
+        """
+        rows, numbers, refused = batch if isinstance(batch, Checked) else self.check(batch)
+        with self._lock:
+            state = self._state
+            old = rows.time < state.retention.floors(self.texts)[rows.camera]
+            refused += tuple(
+                Refused(int(numbers[row]), rows.ids[int(row)].as_py(), "older than its camera's retention")
+                for row in np.flatnonzero(old)
+            )
+            new = _first_of_each(rows.ids) & ~old & ~_known(rows.ids, state.segments)
+            added = int(np.count_nonzero(new))
+            fresh = rows.take(np.flatnonzero(new))
+            for at in range(0, added, SEALED_ROWS):
+                self._add(fresh.take(np.arange(at, min(at + SEALED_ROWS, added))))
+            self._latest = position if position is not None else self._latest
+            if self._loose_rows() >= SEALED_ROWS:
+                self._seal()
+        return Appended(added, len(rows) - added - int(np.count_nonzero(old)), refused)
+
+    def _add(self, rows: Rows) -> None:
+        """Put them behind the loose ones, which stay few: each at least twice the next."""
+        if self._loose_rows() >= SEALED_ROWS:
+            self._seal()
+        loose = [*self._state.loose, Segment.of(sort(rows))]
+        while len(loose) > 1 and len(loose[-2]) < 2 * len(loose[-1]):
+            last = loose.pop()
+            loose[-1] = _merged([loose[-1], last])
+        self._state = replace(self._state, loose=tuple(loose))
+
+    def _loose_rows(self) -> int:
+        return sum(map(len, self._state.loose))
+
+    def seal(self) -> None:
+        """Seal what is loose, whatever its size."""
+        with self._lock:
+            self._seal()
+
+    def _seal(self) -> None:
+        state = self._state
+        if state.loose:
+            whole = _merged(state.loose)
+            sealed = (*state.sealed, self.store.write(whole, self.texts) if self.store else whole)
+            self._become(State(sealed, (), state.retention, self._latest))
+        elif self._latest != state.position:
+            self._become(replace(state, position=self._latest))
+
+    def _become(self, state: State) -> None:
+        if self.store:
+            self.store.commit(state.sealed, state.retention, state.position, self.texts)
+        self._state = state
+
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int = 10,
+        filters: Filters = EVERYTHING,
+        soft: Description | None = None,
+        exact: bool = False,
+    ) -> Answer:
+        """The k best of every query `[n, d]` among all permitted rows. Raises `BadQueryError`.
+
+        With `exact`, and always with `soft`, the answer is proved to be the one of a brute force over the half floats.
+        """
+        state = self._state  # before the texts: whatever these segments name is among them
+        given = encode_queries(queries, self.model)
+        bound = bind(filters, state.retention, self.texts)
+        bonus = evidence.bind(soft, self.texts)
+        parts = plan(state.segments, bound, exact or bool(bonus.tables), self.effort)
+        found = search(parts, given, k, bonus, self.texts, self.model.scale, self.effort)
+        return Answer(found, coverage(parts, self.recall))
+
+    def find(self, sighting_id: str) -> Found | None:
+        """A sighting by its id, with its vector; None where it is not there or beyond its camera's retention."""
+        state, ids = self._state, pa.array([sighting_id])
+        keys, floors = hashes(ids), state.retention.floors(self.texts)
+        for segment in state.segments:
+            row = int(segment.rows_of(ids, keys)[0])
+            if row >= 0 and segment.rows.time[row] >= floors[segment.rows.camera[row]]:
+                return Found(candidate(segment, row, 1.0, 1.0, self.texts), segment.rows.vectors.half[row].copy())
+        return None
+
+    def erase(
+        self,
+        ids: Iterable[str] | None = None,
+        cameras: Iterable[str] | None = None,
+        start: int = -EVER,
+        end: int = EVER,
+    ) -> Erased:
+        """Rewrite every segment that holds one of these ids, or a row of these cameras with `start` ≤ time < `end`.
+
+        On return no file of the store holds them; a search that began before may still read the old segments. Repeating
+        it erases nothing. An id that was erased can be appended again: whoever replays the log leaves it out.
+        """
+        with self._lock:
+            named = pa.array(sorted(set(ids or ())), pa.string())
+            keys = hashes(named)
+            chosen = self.texts.camera.chosen(cameras or ())
+
+            def doomed(segment: Segment) -> Mask:
+                rows = segment.rows
+                flags = chosen[rows.camera] & (rows.time >= start) & (rows.time < end)
+                found = segment.rows_of(named, keys)
+                flags[found[found >= 0]] = True
+                return flags
+
+            return self._rewrite(doomed, self._state.retention)
+
+    def drop(self, before: int = -EVER, cameras: Mapping[str, int] | None = None, rewrite: bool = False) -> Erased:
+        """Raise the retention: rows older than `before`, or than their camera's own bound, are never found again.
+
+        Segments in which nothing is left are dropped; of the others rows are rewritten away only with `rewrite`.
+        Bounds never fall. A camera with a bound of its own keeps it whatever `before` says.
+        """
+        with self._lock:
+            old = self._state.retention
+            own = {name: max(bound, old.cameras.get(name, -EVER)) for name, bound in (cameras or {}).items()}
+            retention = Retention(max(before, old.before), {**old.cameras, **own})
+            floors = retention.floors(self.texts)
+
+            def doomed(segment: Segment) -> Mask:
+                flags = segment.rows.time < floors[segment.rows.camera]
+                return flags if rewrite or flags.all() else np.zeros_like(flags)
+
+            return self._rewrite(doomed, retention)
+
+    def _rewrite(self, doomed: Callable[[Segment], Mask], retention: Retention) -> Erased:
+        state, before, after, gone = self._state, [], [], 0
+        kept: dict[bool, list[Segment]] = {True: [], False: []}
+        for segment, sealed in [*((one, True) for one in state.sealed), *((one, False) for one in state.loose)]:
+            flags = doomed(segment)
+            lost = int(np.count_nonzero(flags))
+            if not lost:
+                kept[sealed].append(segment)
+                continue
+            gone += lost
+            before.append(digest(segment, self.texts))
+            if lost == len(segment):
+                continue
+            rest = Segment.of(segment.rows.take(np.flatnonzero(~flags)))
+            after.append(digest(rest, self.texts))
+            kept[sealed].append(self.store.write(rest, self.texts) if sealed and self.store else rest)
+        if gone or retention != state.retention:
+            self._become(State(tuple(kept[True]), tuple(kept[False]), retention, state.position))
+        return Erased(gone, len(before), tuple(before), tuple(after))
+
+    def digest(self) -> str:
+        """Of the content of all segments, in their order. Changes with sealing and merging too."""
+        every = [digest(segment, self.texts) for segment in self._state.segments]
+        return hashlib.sha256("\n".join(every).encode()).hexdigest()
+
+    def verify(self) -> None:
+        """Read everything on disk and compare it with its digests. Raises `DamagedStoreError`."""
+        if self.store:
+            self.store.verify(self._state.sealed, self.texts)
+
+
+def merge(answers: Sequence[Answer], k: int) -> Answer:
+    """The answers of several shards to the same queries as one: the k best of each query, coverage added up."""
+    of_each = zip(*(answer.found for answer in answers), strict=True)
+    found = tuple(_best(candidates, k) for candidates in of_each)
+    said = [answer.coverage for answer in answers]
+    recalls = [one.recall for one in said if one.recall is not None]
+    plans: Counter[str] = sum((Counter(one.plans) for one in said), Counter())
+    return Answer(
+        found,
+        Coverage(
+            rows=sum(one.rows for one in said),
+            permitted=sum(one.permitted for one in said),
+            scanned=sum(one.scanned for one in said),
+            outside_window=sum(one.outside_window for one in said),
+            plans=dict(plans),
+            exact=all(one.exact for one in said),
+            recall=min(recalls, default=None),
+        ),
+    )
+
+
+def _best(found: Sequence[Sequence[Candidate]], k: int) -> tuple[Candidate, ...]:
+    """A sighting that two shards hold, as while a segment moves, counts once."""
+    once = {one.sighting_id: one for many in found for one in sorted(many, key=rank, reverse=True)}
+    return tuple(sorted(once.values(), key=rank)[:k])
+
+
+def _merged(segments: Sequence[Segment]) -> Segment:
+    return segments[0] if len(segments) == 1 else Segment.of(sort(Rows.join([segment.rows for segment in segments])))
+
+
+def _known(ids: pa.Array, segments: Sequence[Segment]) -> Mask:
+    known, keys = np.zeros(len(ids), np.bool_), hashes(ids)
+    if not len(ids):
+        return known
+    order = np.argsort(keys)  # neighbours in memory are found faster
+    ids, keys = ids.take(pa.array(order)), keys[order]
+    for segment in segments:
+        known[order[segment.rows_of(ids, keys) >= 0]] = True
+    return known
+
+
+def _first_of_each(ids: pa.Array) -> Mask:
+    coded = ids.dictionary_encode()
+    first = np.zeros(len(ids), np.bool_)
+    first[np.unique(coded.indices.to_numpy(), return_index=True)[1]] = True
+    return first

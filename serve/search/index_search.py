@@ -1,0 +1,264 @@
+"""One search over segments: estimates from codes, then exact scores of those that can still be among the best."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from serve.search.plan import Bound, Permitted, Plan, choose, permitted
+from serve.search.quantise import Queries, exact_scores
+from serve.search.segment import Mask, Segment
+from serve.search.segment_rows import ATTRIBUTES, Vocabularies
+from serve.search.soft import Bonus
+
+Scores = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+
+
+class Candidate(NamedTuple):
+    """A sighting found. `score` is the similarity and what the description adds; `time` is in µs."""
+
+    sighting_id: str
+    camera: str
+    time: int
+    score: float
+    similarity: float
+    quality: float
+    attributes: Mapping[str, str]
+
+
+class Coverage(NamedTuple):
+    """What the answer is about: all of the `permitted` rows, and no other, were scanned."""
+
+    rows: int
+    permitted: int
+    scanned: int
+    outside_window: int
+    """Rows of segments that lie wholly outside the time window."""
+    plans: Mapping[str, int]
+    """Segments by plan."""
+    exact: bool
+    """False when some rows were ranked by their sign bits first; `recall` then says how well that did of late."""
+    recall: float | None = None
+
+
+class Answer(NamedTuple):
+    """For each query its candidates, best first."""
+
+    found: tuple[tuple[Candidate, ...], ...]
+    coverage: Coverage
+
+
+class Effort(NamedTuple):
+    """How hard the quantised stage tries: candidates per segment times `width`; untrusted bits are not used at all."""
+
+    width: int = 1
+    trusted: bool = True
+
+
+class Part(NamedTuple):
+    """A segment with its plan."""
+
+    segment: Segment
+    permitted: Permitted
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Near:
+    """Candidates of one query in one segment: row numbers and estimates of similarity.
+
+    Every permitted row that is missing has an estimate of `floor` at most.
+    """
+
+    rows: Numbers
+    estimates: npt.NDArray[np.float32]
+    floor: float
+
+
+def plan(segments: Iterable[Segment], bound: Bound, exact: bool, effort: Effort) -> list[Part]:
+    """Decide for each segment."""
+    parts = []
+    for segment in segments:
+        seen = permitted(segment, bound)
+        parts.append(Part(segment, seen, choose(len(segment), seen.count, exact, effort.trusted)))
+    return parts
+
+
+def coverage(parts: Sequence[Part], recall: float | None) -> Coverage:
+    """Say what was scanned."""
+    kinds: Counter[str] = Counter(part.plan.kind for part in parts)
+    exact = not any(kind.startswith("bits") for kind in kinds)
+    return Coverage(
+        rows=sum(len(part.segment) for part in parts),
+        permitted=sum(part.permitted.count for part in parts),
+        scanned=sum(part.permitted.count for part in parts if part.plan.kind != "skip"),
+        outside_window=sum(len(part.segment) for part in parts if not part.permitted.in_window),
+        plans=dict[str, int](kinds),
+        exact=exact,
+        recall=None if exact else recall,
+    )
+
+
+def near(part: Part, queries: Queries, wanted: int, scale: float) -> list[Near]:
+    """Candidates of every query, `wanted` where the segment has as many."""
+    segment, seen, kind = part.segment, part.permitted, part.plan.kind
+    if kind == "gather":
+        everything = slice(0, len(segment)) if seen.mask is None and seen.spans is None else seen.chosen()
+        rows = np.arange(len(segment)) if isinstance(everything, slice) else everything
+        scores = segment.code_scores(queries.rotated, everything) / np.float32(scale)
+        return [Near(rows, one, -np.inf) for one in scores]
+    mask = seen.whole_mask(len(segment))
+    if kind.startswith("bits"):
+        _, found = segment.near_bits(queries.bits, wanted, mask)
+        chosen = [np.sort(one[one >= 0]) for one in found]
+        pairs = zip(chosen, queries.rotated, strict=True)
+        scores_of = [segment.code_scores(one[None], rows)[0] / np.float32(scale) for rows, one in pairs]
+        return [Near(rows, one, -np.inf) for rows, one in zip(chosen, scores_of, strict=True)]
+    return _near_codes(part, queries, wanted, mask)
+
+
+def _near_codes(part: Part, queries: Queries, wanted: int, mask: Mask | None) -> list[Near]:
+    values, found = part.segment.near_codes(queries.whole, wanted, mask)
+    complete = wanted >= part.permitted.count
+    answers = []
+    for rows, scores in zip(found, values * queries.units[:, None], strict=True):
+        there = rows >= 0
+        answers.append(Near(rows[there], scores[there], -np.inf if complete else float(scores[-1])))
+    return answers
+
+
+class Best:
+    """The best of one query: exact scores of the candidates that can still matter, whatever order they come in."""
+
+    def __init__(self, parts: Sequence[Part], candidates: list[Near], query: Queries, k: int, bonus: Bonus) -> None:
+        self.parts, self.candidates, self.k, self.bonus = parts, candidates, k, bonus
+        self.query = query.exact[0]
+        self.errors = np.array([part.segment.rows.vectors.error + query.error for part in parts])
+
+    def _flat(self) -> tuple[Numbers, Numbers, Scores, Scores]:
+        """All candidates: part, row, what they add, and the most that they can score."""
+        at = np.repeat(np.arange(len(self.parts)), [len(near.rows) for near in self.candidates])
+        rows = np.concatenate([near.rows for near in self.candidates])
+        estimates = np.concatenate([near.estimates for near in self.candidates]).astype(np.float64)
+        adds = np.zeros(len(rows))
+        if self.bonus.tables:
+            adds = np.concatenate(
+                [
+                    self.bonus(part.segment.rows.attributes[near.rows])
+                    for part, near in zip(self.parts, self.candidates, strict=True)
+                ]
+            )
+        return at, rows, adds, estimates + self.errors[at] + adds
+
+    def _score(self, at: Numbers, rows: Numbers) -> Scores:
+        """Exact similarities of rows that are grouped by part."""
+        halves = np.empty((len(rows), len(self.query)), np.float16)
+        edges = np.flatnonzero(np.diff(at, prepend=-1, append=-1))
+        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            halves[start:end] = self.parts[at[start]].segment.rows.vectors.half[rows[start:end]]
+        return exact_scores(self.query, halves)
+
+    def top(self, texts: Vocabularies, first: int, widen: Callable[[int], bool] | None) -> tuple[Candidate, ...]:
+        """The k best. `first` candidates are scored for a start, and with `widen` everything that could matter.
+
+        `widen` is called with a part whose missing rows could still matter, and fetches more of them.
+        """
+        while True:
+            at, rows, adds, most = self._flat()
+            chosen = np.sort(_largest(most, first))
+            similarity = self._score(at[chosen], rows[chosen])
+            bar = _kth(similarity + adds[chosen], self.k)
+            if widen is not None:
+                reach = np.flatnonzero(most >= bar)
+                more = np.setdiff1d(reach, chosen, assume_unique=True)
+                if len(more):
+                    joined = np.concatenate([chosen, more])
+                    order = np.argsort(joined, kind="stable")
+                    similarity = np.concatenate([similarity, self._score(at[more], rows[more])])[order]
+                    chosen = joined[order]
+                    bar = _kth(similarity + adds[chosen], self.k)
+                short = [
+                    index
+                    for index, near in enumerate(self.candidates)
+                    if near.floor + self.errors[index] + self.bonus.most >= bar
+                ]
+                if sum(map(widen, short)):  # each of them, as `any` would not
+                    continue
+            return self._candidates(at[chosen], rows[chosen], similarity, adds[chosen], bar, texts)
+
+    def _candidates(
+        self, at: Numbers, rows: Numbers, similarity: Scores, adds: Scores, bar: float, texts: Vocabularies
+    ) -> tuple[Candidate, ...]:
+        scores = similarity + adds
+        found = [
+            candidate(self.parts[at[one]].segment, int(rows[one]), float(scores[one]), float(similarity[one]), texts)
+            for one in np.flatnonzero(scores >= bar)
+        ]
+        return tuple(sorted(found, key=rank)[: self.k])
+
+
+def rank(candidate: Candidate) -> tuple[float, str]:
+    """The rule for ties: score descending, then sighting_id ascending."""
+    return -candidate.score, candidate.sighting_id
+
+
+def candidate(segment: Segment, row: int, score: float, similarity: float, texts: Vocabularies) -> Candidate:
+    """A row as it is shown."""
+    rows = segment.rows
+    values = zip(ATTRIBUTES, texts.attributes, rows.attributes[row].tolist(), strict=True)
+    known = {name: text for name, words, number in values if (text := words.text(number)) is not None}
+    camera = texts.camera.texts[rows.camera[row]]
+    return Candidate(
+        rows.ids[row].as_py(), camera, int(rows.time[row]), score, similarity, float(rows.quality[row]), known
+    )
+
+
+def _largest(values: Scores, count: int) -> Numbers:
+    if len(values) <= count:
+        return np.arange(len(values))
+    return np.argpartition(values, len(values) - count)[len(values) - count :]
+
+
+def _kth(scores: Scores, k: int) -> float:
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if len(scores) >= k else -np.inf
+
+
+def search(
+    parts: Sequence[Part], queries: Queries, k: int, bonus: Bonus, texts: Vocabularies, scale: float, effort: Effort
+) -> tuple[tuple[Candidate, ...], ...]:
+    """The k best of every query among the permitted rows of all parts.
+
+    Exact, and proved so by the bounds of the codes' errors, unless a part's plan reads sign bits.
+    """
+    live = [part for part in parts if part.plan.kind != "skip"]
+    if not live or not len(queries.exact):
+        return tuple(() for _ in queries.exact)
+    proved = not any(part.plan.kind.startswith("bits") for part in live)
+    wanted = max(100, 4 * k) * (1 if proved else effort.width)
+    fetched = [near(part, queries, wanted, scale) for part in live]
+    answers = []
+    for number in range(len(queries.exact)):
+        query, candidates = queries.only(number), [one[number] for one in fetched]
+        widen = _widener(live, candidates, query, wanted) if proved else None
+        answers.append(Best(live, candidates, query, k, bonus).top(texts, max(64, 4 * k), widen))
+    return tuple(answers)
+
+
+def _widener(live: Sequence[Part], candidates: list[Near], query: Queries, wanted: int) -> Callable[[int], bool]:
+    """Fetch four times as many candidates of a part as before; whether there was anything to fetch."""
+    asked = [wanted] * len(live)
+
+    def widen(index: int) -> bool:
+        part = live[index]
+        if candidates[index].floor == -np.inf:
+            return False
+        asked[index] *= 4
+        mask = part.permitted.whole_mask(len(part.segment))
+        candidates[index] = _near_codes(part, query, asked[index], mask)[0]
+        return True
+
+    return widen
