@@ -14,6 +14,7 @@ from serve import openapi, problems
 from serve.admission import SHARED, Admission, Limits, gates_of, header
 from serve.auth import Oidc, Verifier
 from serve.backend import Backend
+from serve.head import Head
 from serve.measuring import Measured
 from serve.render import Renderer
 from serve.routes import alarms, facilities, live, meta, readings, rejected, roads, sensors, snow, works
@@ -21,6 +22,7 @@ from serve.routes import alarms, facilities, live, meta, readings, rejected, roa
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
 
 Times are RFC 3339 in UTC. Lists are `{"items", "next"}`. Errors are problem details (RFC 9457).
+HEAD is answered like GET, but for `/v1/live`.
 What is synthetic says so.
 """
 
@@ -87,12 +89,13 @@ def create_app(
         app.include_router(module.routes)
     problems.install(app)
     openapi.install(app)
+    app.add_middleware(Head)
     app.state.gates = gates_of(config.limits)
     app.add_middleware(Admission, limits=config.limits, gates=app.state.gates, client=app.state.client, meters=meters)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=config.cors_origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key", "if-none-match", "last-event-id"],
         expose_headers=["bomnae-position", "etag", "location", "retry-after", "idempotency-replayed"],
     )

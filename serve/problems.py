@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 
 from schemas import errors
 from serve.auth import ALLOWED
+from serve.head import ENDLESS
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -110,7 +111,8 @@ _PATHS = [(method, compile_path(path)[0]) for method, path in ALLOWED]
 
 def _allowed(path: str) -> str:
     # The router names the methods of the first route with this path only.
-    return ", ".join(sorted({method for method, pattern in _PATHS if pattern.match(path)}))
+    methods = {method for method, pattern in _PATHS if pattern.match(path)}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods and path not in ENDLESS else set())))
 
 
 async def _unexpected(request: Request, _error: Exception) -> Response:

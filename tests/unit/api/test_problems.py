@@ -51,7 +51,7 @@ async def test_an_impossible_request_gets_a_problem(city, method, path, status):
 
 async def test_a_wrong_method_is_told_all_the_right_ones(client):
     answer = await client.post("/v1/facilities/bridge-1")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PUT")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, PUT")
 
 
 async def test_a_body_that_is_no_json_or_of_another_type_is_told_apart(city):

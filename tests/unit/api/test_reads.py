@@ -8,7 +8,7 @@ import pytest
 
 from schemas import tables
 from serve import paging, render
-from tests.unit.api.conftest import ROAD, SAFETY, bearer, reading
+from tests.unit.api.conftest import OPERATOR, ROAD, SAFETY, bearer, reading
 
 ARROW = {"accept": "application/vnd.apache.arrow.stream"}
 BRIDGE_1 = bearer("device", facility="bridge-1")
@@ -247,3 +247,33 @@ async def test_what_a_read_says_is_rendered_once_per_state(city, make_app, monke
     for _ in range(5):
         await city.get("/v1/sensors/latest")
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/facilities",
+        "/v1/facilities/bridge-1/history",
+        "/v1/roads/jungang",
+        "/v1/rejected",
+        "/healthz",
+        "/docs",
+        "/none",
+    ],
+)
+async def test_head_is_answered_like_get_without_the_body(city, path):
+    whole, head = await city.get(path, headers=OPERATOR), await city.head(path, headers=OPERATOR)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert dict(head.headers) == dict(whole.headers)
+
+
+async def test_head_needs_the_rights_of_get_and_answers_304(city):
+    assert (await city.head("/v1/rejected")).status_code == 401
+    tag = (await city.get("/v1/facilities")).headers["etag"]
+    assert (await city.head("/v1/facilities", headers={"if-none-match": tag})).status_code == 304
+
+
+async def test_a_stream_without_end_has_no_head_and_every_other_get_names_it(city):
+    live = await city.head("/v1/live")
+    assert (live.status_code, live.headers["allow"]) == (405, "GET")
+    assert (await city.delete("/v1/facilities")).headers["allow"] == "GET, HEAD"
