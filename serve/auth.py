@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import threading
+import time
 import urllib.request
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http.client import HTTPException
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -115,12 +118,17 @@ def mint(secret: bytes, principal: Principal, now: datetime, lifetime: timedelta
 
 @dataclass(frozen=True, slots=True)
 class Oidc:
-    """An outside issuer whose RS256 and ES256 tokens count."""
+    """An outside issuer whose RS256 and ES256 tokens count.
+
+    For a key that is not known, and after it did not answer, the issuer is asked again at most every `again_s` seconds:
+    a flood of tokens with keys of their own must not become a flood of requests to it.
+    """
 
     issuer: str
     audience: str
     roles_claim: str = "roles"
     jwks_url: str = ""
+    again_s: float = 5.0
 
 
 class Verifier:
@@ -136,6 +144,7 @@ class Verifier:
         self._secret, self._oidc, self._cache_s = secret, oidc, cache_s
         self._known: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
         self._keys: jwt.PyJWKClient | None = None
+        self._asking, self._away_until = threading.Lock(), 0.0
 
     def known(self, token: str, now: float) -> Principal | None:
         """The principal of a token verified a moment ago; None where it must be verified."""
@@ -173,9 +182,24 @@ class Verifier:
         return principal
 
     def _issuer_key(self, token: str, oidc: Oidc) -> Any:
-        if self._keys is None:
-            self._keys = jwt.PyJWKClient(oidc.jwks_url or _discover(oidc.issuer), timeout=5)
-        return self._keys.get_signing_key_from_jwt(token).key
+        with self._asking:
+            keys = self._keys_of(oidc)
+        return keys.get_signing_key_from_jwt(token).key
+
+    def _keys_of(self, oidc: Oidc) -> jwt.PyJWKClient:
+        """The issuer's keys, read. One asks at a time, and for a while after a failure nobody does."""
+        if time.monotonic() < self._away_until:
+            raise jwt.PyJWKClientConnectionError("the issuer did not answer a moment ago")
+        try:
+            if self._keys is None:
+                url = oidc.jwks_url or _discover(oidc.issuer)
+                self._keys = jwt.PyJWKClient(url, timeout=5, cooldown_duration=oidc.again_s)
+            self._keys.get_jwk_set()
+        except (jwt.PyJWTError, OSError, ValueError) as error:
+            self._away_until = time.monotonic() + oidc.again_s
+            # Whatever is wrong with the issuer's answer says nothing about the token.
+            raise jwt.PyJWKClientConnectionError(str(error)) from None
+        return self._keys
 
 
 def _discover(issuer: str) -> str:
@@ -184,9 +208,12 @@ def _discover(issuer: str) -> str:
     url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - https is checked above
-            return str(json.load(answer)["jwks_uri"])
-    except (OSError, ValueError, KeyError) as error:
+            keys = str(json.load(answer)["jwks_uri"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
         raise jwt.PyJWKClientConnectionError(str(error)) from None
+    if urlsplit(keys).scheme != "https":
+        raise jwt.PyJWKClientConnectionError(f"{issuer} names {keys!r} for its keys, which is no https address")
+    return keys
 
 
 def _principal(claims: dict[str, Any], roles_claim: str, now: float) -> Principal:
