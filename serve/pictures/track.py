@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from serve.pictures.attributes import Box
 from serve.pictures.network import Floats
 
 T = TypeVar("T")
@@ -21,14 +22,14 @@ _REACH = 0.6
 
 @dataclass(slots=True)
 class Tracklet(Generic[T]):
-    """One person over some frames. `best` came with the detection of best quality that looks like the others."""
+    """One person over some frames: `path` is when and where; `best` came with the best detection like the others."""
 
     began_us: int
     number: int
     best: T
     best_at_us: int
     best_quality: float
-    seen: int
+    path: list[tuple[int, Box]]
     _box: Floats = field(repr=False)
     _pace: Floats = field(repr=False)
     _look: Floats = field(repr=False)
@@ -40,7 +41,7 @@ class Tracklet(Generic[T]):
 class Detection(Generic[T]):
     """One person in one frame: box (x, y, width, height), a unit vector of looks, quality 0 to 1, and what to keep."""
 
-    box: tuple[int, int, int, int]
+    box: Box
     look: Floats
     quality: float
     kept: T
@@ -79,7 +80,8 @@ class Tracker(Generic[T]):
         return at_us - one._last_us > self._gap_us or at_us - one.began_us >= self._longest_us
 
     def _kept(self, ended: list[Tracklet[T]]) -> list[Tracklet[T]]:
-        return sorted((one for one in ended if one.seen >= self._least), key=lambda one: (one.began_us, one.number))
+        enough = [one for one in ended if len(one.path) >= self._least]
+        return sorted(enough, key=lambda one: (one.began_us, one.number))
 
     def _pairs(self, at_us: int, detections: list[Detection[T]]) -> list[tuple[int, int]]:
         """Open tracklets and detections that belong together, best first, each at most once."""
@@ -119,7 +121,8 @@ def _distance(one: Floats, other: Floats) -> Floats:
 def _begin(at_us: int, number: int, seen: Detection[T]) -> Tracklet[T]:
     still = np.zeros(2, np.float32)
     box = np.array(seen.box, np.float32)
-    return Tracklet(at_us, number, seen.kept, at_us, seen.quality, 1, box, still, seen.look, at_us, 0.0)
+    path = [(at_us, seen.box)]
+    return Tracklet(at_us, number, seen.kept, at_us, seen.quality, path, box, still, seen.look, at_us, 0.0)
 
 
 def _extend(one: Tracklet[T], at_us: int, seen: Detection[T]) -> None:
@@ -129,7 +132,8 @@ def _extend(one: Tracklet[T], at_us: int, seen: Detection[T]) -> None:
     one._pace = ((one._pace + moved / max((at_us - one._last_us) / 1e6, 1e-3)) / 2).astype(np.float32)
     look = one._look * 0.8 + seen.look * 0.2
     one._look = (look / max(float(np.linalg.norm(look)), 1e-9)).astype(np.float32)
-    one._box, one._last_us, one.seen = box, at_us, one.seen + 1
+    one._box, one._last_us = box, at_us
+    one.path.append((at_us, seen.box))
     # A crop that looks unlike the others shows something else too: a sign in front, another person.
     worth = seen.quality * float(one._look @ seen.look)
     if worth > one._best_worth:

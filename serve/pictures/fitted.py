@@ -1,0 +1,28 @@
+"""What `bench/search_quality.py` fitted: the calibrations that the model cards show, with their n and data."""
+
+from schemas.models import Calibration
+from serve.search.calibration import FALSE_POSITIVE_RATE, PRIOR, log_odds
+
+
+def _made(a: float, b: float, threshold: float, pairs: tuple[int, int], persons: int, data: str) -> Calibration:
+    same, different = pairs
+    return Calibration(
+        a=a,
+        b=b + log_odds(PRIOR),
+        prior=PRIOR,
+        threshold=threshold,
+        false_positive_rate=FALSE_POSITIVE_RATE,
+        same_pairs=same,
+        different_pairs=different,
+        persons=persons,
+        data=data,
+    )
+
+
+_STREET = "tracklets of one street video (OpenCV's vtest.avi), the other camera SIMULATED; not known for real cameras"
+
+GALLERY_FACES = _made(
+    137.5, -126.258, 0.9345, (900, 19_000), 20, "20 persons x 10 face embeddings (Olivetti photographs)"
+)
+BODY_0288 = _made(8.06, -2.525, 0.595, (40, 334), 40, _STREET)
+COLOURS = _made(7.305, -4.796, 0.928, (40, 334), 40, _STREET)
