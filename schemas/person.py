@@ -20,6 +20,9 @@ SUBJECT_KINDS_KO: dict[str, str] = {"minor": "아동", "dementia": "치매환자
 MAX_CASE_DAYS = 30
 """No case outlives the footage it may search; it is opened again with a new authority."""
 
+CandidateId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\.[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
+"""A sighting in the city: its camera, a dot, its id, for an id counts within its camera alone."""
+
 CaseState = Literal["opened", "authorised", "expired", "closed"]
 Outcome = Literal["found", "withdrawn", "unresolved"]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -45,6 +48,11 @@ class Candidate(Frozen):
     model: ModelName
     score: Annotated[float, Field(allow_inf_nan=False)]
     probability: Probability | None
+
+    @property
+    def id(self) -> str:
+        """See `CandidateId`."""
+        return f"{self.camera}.{self.sighting}"
 
 
 class Coverage(Frozen):
@@ -102,20 +110,20 @@ class RecordView(PersonCommand):
     """Keep that somebody looked: at the case, candidates, a route, the ledger, or a picture."""
 
     what: Literal["case", "candidates", "route", "ledger", "picture"]
-    sighting: SightingId | None = None
+    candidate: CandidateId | None = None
 
 
 class ConfirmCandidate(PersonCommand):
     """A human says: this is the person."""
 
-    sighting: SightingId
+    candidate: CandidateId
     reason: Text
 
 
 class DismissCandidate(PersonCommand):
     """A human says: this is not the person."""
 
-    sighting: SightingId
+    candidate: CandidateId
     reason: Text
 
 
@@ -198,7 +206,7 @@ class ViewRecorded(PersonEvent):
 
     type: ClassVar[str] = "city.person.view-recorded.v1"
     what: str
-    sighting: SightingId | None
+    candidate: CandidateId | None
 
 
 class CandidateConfirmed(PersonEvent):

@@ -179,6 +179,7 @@ CASES = pa.schema(
 CANDIDATES = pa.schema(
     {
         "case": _TEXT,
+        "candidate": _TEXT,
         "sighting": _TEXT,
         "camera": _TEXT,
         "time": _TIME,
@@ -193,7 +194,7 @@ CANDIDATES = pa.schema(
         "reason": _TEXT,
     }
 )
-"""`state` is `found`, `confirmed` or `dismissed`; `found_by` the id of the search or watch that found it first."""
+"""`state` is `found`, `confirmed` or `dismissed`; `found_by` the search or watch that found it first."""
 WATCHES = pa.schema(
     {
         "case": _TEXT,
@@ -210,10 +211,52 @@ WATCHES = pa.schema(
     }
 )
 """A watch is active while `ended_at` is null; no `cameras` means all."""
+CAMERAS = pa.schema(
+    {
+        "camera": _TEXT,
+        "name_ko": _TEXT,
+        "name_en": _TEXT,
+        "lon": pa.float64(),
+        "lat": pa.float64(),
+        "position_synthetic": pa.bool_(),
+        "area": _TEXT,
+        "group": _TEXT,
+        "gateway": _TEXT,
+        "retention_days": pa.uint16(),
+        "silent_after_s": pa.uint32(),
+        "synthetic": pa.bool_(),
+        "registered_at": _TIME,
+        "heard_at": _TIME,
+        "silent_since": _TIME,
+        "models": pa.list_(_TEXT),
+        "blocks": pa.uint64(),
+        "sightings": pa.uint64(),
+    }
+)
+"""`heard_at` is the registration's time until a camera is heard; `sightings` are the rows that its blocks hold."""
+ERASURES = pa.schema(
+    {
+        "camera": _TEXT,
+        "erasure": _TEXT,
+        "window_start": _TIME,
+        "window_end": _TIME,
+        "sightings": pa.list_(_TEXT),
+        "reason": _TEXT,
+        "by": _TEXT,
+        "case": _TEXT,
+        "requested_at": _TIME,
+        "erased_at": _TIME,
+        "rows": pa.uint64(),
+        "blocks": pa.uint64(),
+        "segments": pa.uint64(),
+    }
+)
+"""`erased_at` is null while it is under way; the receipts are the camera's events `sightings-erased`."""
 
 PUBLISHED: dict[str, dict[str, pa.Schema]] = {
     "facility": {"facilities": FACILITIES, "sensors": SENSORS, "alarms": ALARMS},
     "road": {"roads": ROADS, "segments": SEGMENTS, "works": WORKS, "snow": SNOW},
+    "sighting": {"cameras": CAMERAS, "erasures": ERASURES},
     "person": {"cases": CASES, "candidates": CANDIDATES, "watches": WATCHES},
 }
 """The tables that each context's shards publish, by name."""

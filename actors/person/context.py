@@ -1,6 +1,6 @@
 """The person context as the host drives it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ class PersonContext:
 
     name = "person"
     fold_version = 1
+    observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
@@ -73,3 +74,7 @@ class PersonContext:
     def tables(self, state: State) -> dict[str, pa.Table]:
         """`schemas.tables.PUBLISHED["person"]`."""
         return tables(state)
+
+    def objects(self, state: State) -> Collection[str]:
+        """None: no object of a case comes from input."""
+        return ()

@@ -75,11 +75,11 @@ def decide(state: State, command: AnyPersonCommand) -> list[PersonEvent]:  # noq
         case RecordView():
             return _view(state, command)
         case ConfirmCandidate():
-            known = _candidate(_searching(state, command), command.sighting)
+            known = _candidate(_searching(state, command), command.candidate)
             facts = {**_whose(command), "candidate": known.candidate, "reason": command.reason}
             return [] if known.state == "confirmed" else [CandidateConfirmed(**facts)]
         case DismissCandidate():
-            known = _candidate(_searching(state, command), command.sighting)
+            known = _candidate(_searching(state, command), command.candidate)
             facts = {**_whose(command), "candidate": known.candidate, "reason": command.reason}
             return [] if known.state == "dismissed" else [CandidateDismissed(**facts)]
         case StartWatch():
@@ -144,10 +144,10 @@ def _search(state: State, command: RecordSearch) -> list[PersonEvent]:
 
 def _view(state: State, command: RecordView) -> list[PersonEvent]:
     case = _case(state, command.case) if command.what in _ALWAYS else _searching(state, command)
-    if (command.what == "picture") != (command.sighting is not None):
-        raise InvalidError("a look at a picture names its sighting, any other look names none")
-    if command.sighting is not None:
-        _candidate(case, command.sighting)
+    if (command.what == "picture") != (command.candidate is not None):
+        raise InvalidError("a look at a picture names its candidate, any other look names none")
+    if command.candidate is not None:
+        _candidate(case, command.candidate)
     return [ViewRecorded(**dict(command))]
 
 
@@ -169,8 +169,8 @@ def _hits(state: State, command: RecordHits) -> list[PersonEvent]:
         raise ConflictError(f"watch {command.watch!r} has ended")
     new: dict[str, Candidate] = {}
     for hit in command.hits:
-        if hit.sighting not in watch.hits:
-            new.setdefault(hit.sighting, hit)
+        if hit.id not in watch.hits:
+            new.setdefault(hit.id, hit)
     whose = {**_whose(command), "watch": command.watch}
     return [WatchHit(**whose, candidate=hit) for hit in new.values()]
 
@@ -222,9 +222,9 @@ def _searching(state: State, command: PersonCommand) -> Case:
     return case
 
 
-def _candidate(case: Case, sighting: str) -> Known:
-    if (known := case.candidates.get(sighting)) is None:
-        raise NotFoundError("candidate of this case", sighting)
+def _candidate(case: Case, candidate: str) -> Known:
+    if (known := case.candidates.get(candidate)) is None:
+        raise NotFoundError("candidate of this case", candidate)
     return known
 
 

@@ -71,7 +71,7 @@ def _evolve_watch(state: State, case: Case, event: WatchStarted | WatchHit | Wat
     elif watch is None:
         return
     elif isinstance(event, WatchHit):
-        watch.hits[event.candidate.sighting] = None
+        watch.hits[event.candidate.id] = None
         _find(state, event, case, event.candidate, event.watch)
     else:
         watch.ended_at, watch.reason = at, event.reason
@@ -79,15 +79,15 @@ def _evolve_watch(state: State, case: Case, event: WatchStarted | WatchHit | Wat
 
 
 def _find(state: State, event: PersonEvent, case: Case, candidate: Candidate, found_by: str) -> None:
-    known = case.candidates.get(candidate.sighting)
+    known = case.candidates.get(candidate.id)
     if known is None:
-        case.candidates[candidate.sighting] = Known(candidate, found_by, micros(event.at))
+        case.candidates[candidate.id] = Known(candidate, found_by, micros(event.at))
     elif _weight(candidate) > _weight(known.candidate):
         # The same sighting, found again with better evidence; what a human said of it stays.
         known.candidate = candidate
     else:
         return
-    state.touch("candidate", event.case, candidate.sighting)
+    state.touch("candidate", event.case, candidate.id)
 
 
 def _weight(candidate: Candidate) -> tuple[float, float]:
@@ -95,8 +95,8 @@ def _weight(candidate: Candidate) -> tuple[float, float]:
 
 
 def _decide(state: State, case: Case, event: CandidateConfirmed | CandidateDismissed) -> None:
-    if (known := case.candidates.get(event.candidate.sighting)) is None:
+    if (known := case.candidates.get(event.candidate.id)) is None:
         return
     known.state = "confirmed" if isinstance(event, CandidateConfirmed) else "dismissed"
     known.decided_at, known.decided_by, known.reason = micros(event.at), event.by, event.reason
-    state.touch("candidate", event.case, event.candidate.sighting)
+    state.touch("candidate", event.case, event.candidate.id)

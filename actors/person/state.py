@@ -27,7 +27,7 @@ class Known:
 
 @dataclass(slots=True)
 class Watch:
-    """A standing query; `hits` are the sightings that it matched, each once."""
+    """A standing query; `hits` are the candidates that it matched, each once."""
 
     query: str
     models: tuple[str, ...]

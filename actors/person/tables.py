@@ -26,7 +26,7 @@ _KNOWN = ("state", "found_by", "found_at", "decided_at", "decided_by", "reason")
 _WATCH = ("query", "models", "min_probability", "cameras", "started_at", "started_by", "ended_at", "reason")
 _TEXTS = pa.list_(pa.string())
 _SAVED_CASES = pa.schema([*CASES, pa.field("search_ids", _TEXTS), pa.field("queries", _TEXTS)])
-_SAVED_WATCHES = pa.schema([*WATCHES, pa.field("sightings", _TEXTS)])
+_SAVED_WATCHES = pa.schema([*WATCHES, pa.field("matched", _TEXTS)])
 """Snapshots hold what the published tables hold, and what deciders need beyond it."""
 
 
@@ -63,12 +63,12 @@ def load(saved: dict[str, pa.Table]) -> State:
         found = {name: row[name] for name in ("sighting", "camera", "model", "score", "probability")}
         candidate = Candidate(time=from_micros(row["time"]), **found)
         known = Known(candidate, **{name: row[name] for name in _KNOWN})
-        state.cases[row["case"]].candidates[row["sighting"]] = known
-        state.touch("candidate", row["case"], row["sighting"])
+        state.cases[row["case"]].candidates[row["candidate"]] = known
+        state.touch("candidate", row["case"], row["candidate"])
     for row in _rows(saved["watches"]):
         watch = Watch(**{name: row[name] for name in _WATCH})
         watch.models, watch.cameras = tuple(row["models"]), tuple(row["cameras"])
-        watch.hits = dict.fromkeys(row["sightings"])
+        watch.hits = dict.fromkeys(row["matched"])
         state.cases[row["case"]].watches[row["watch"]] = watch
         state.touch("watch", row["case"], row["watch"])
     return state
@@ -96,11 +96,12 @@ def _cases(state: State) -> Iterator[dict[str, Any]]:
 
 def _candidates(state: State) -> Iterator[dict[str, Any]]:
     for case_id, case in state.cases.items():
-        for sighting, known in case.candidates.items():
+        for candidate_id, known in case.candidates.items():
             candidate = known.candidate
             yield {
                 "case": case_id,
-                "sighting": sighting,
+                "candidate": candidate_id,
+                "sighting": candidate.sighting,
                 "camera": candidate.camera,
                 "time": micros(candidate.time),
                 "model": candidate.model,
@@ -118,7 +119,7 @@ def _watches(state: State) -> Iterator[dict[str, Any]]:
                 "watch": watch_id,
                 **{name: getattr(watch, name) for name in _WATCH},
                 "hits": len(watch.hits),
-                "sightings": list(watch.hits),
+                "matched": list(watch.hits),
             }
 
 

@@ -77,17 +77,19 @@ def search(minutes: float = 2, search_id: str = "q-1", *found: Candidate, query:
 
 
 def view(
-    what: str = "candidates", minutes: float = 3, sighting: str | None = None, by: str = "officer-kim"
+    what: str = "candidates", minutes: float = 3, candidate: str | None = None, by: str = "officer-kim"
 ) -> RecordView:
-    return RecordView(**at(minutes, by), what=what, sighting=sighting)
+    return RecordView(**at(minutes, by), what=what, candidate=candidate)
 
 
-def confirm(sighting: str = "s-1", minutes: float = 4, reason: str = "걸음걸이 · the gait") -> ConfirmCandidate:
-    return ConfirmCandidate(**at(minutes), sighting=sighting, reason=reason)
+def confirm(candidate: str = "cam-1.s-1", minutes: float = 4, reason: str = "걸음걸이 · the gait") -> ConfirmCandidate:
+    return ConfirmCandidate(**at(minutes), candidate=candidate, reason=reason)
 
 
-def dismiss(sighting: str = "s-1", minutes: float = 4, reason: str = "다른 옷 · other clothes") -> DismissCandidate:
-    return DismissCandidate(**at(minutes), sighting=sighting, reason=reason)
+def dismiss(
+    candidate: str = "cam-1.s-1", minutes: float = 4, reason: str = "다른 옷 · other clothes"
+) -> DismissCandidate:
+    return DismissCandidate(**at(minutes), candidate=candidate, reason=reason)
 
 
 def watch(watch_id: str = "w-1", minutes: float = 5, query: str = B, **more: Any) -> StartWatch:

@@ -87,7 +87,7 @@ def test_authorising_twice_changes_nothing():
         search(),
         view("candidates"),
         view("route"),
-        view("picture", sighting="s-1"),
+        view("picture", candidate="cam-1.s-1"),
         confirm(),
         dismiss(),
         watch(),
@@ -126,15 +126,15 @@ def test_the_case_itself_and_its_ledger_can_be_looked_at_in_any_state(what):
 def test_each_look_is_an_event():
     city = given(*AUTHORISED, search())
     for _ in range(2):
-        (event,) = city.when(view("picture", sighting="s-1")).then("view-recorded")
-        assert (event.by, event.what, event.sighting) == ("officer-kim", "picture", "s-1")
+        (event,) = city.when(view("picture", candidate="cam-1.s-1")).then("view-recorded")
+        assert (event.by, event.what, event.candidate) == ("officer-kim", "picture", "cam-1.s-1")
 
 
 def test_a_picture_is_looked_at_only_where_the_case_found_it():
-    given(*AUTHORISED, search()).when(view("picture", sighting="s-9")).then_raises(NotFoundError, "s-9")
+    given(*AUTHORISED, search()).when(view("picture", candidate="cam-1.s-9")).then_raises(NotFoundError, "s-9")
 
 
-@pytest.mark.parametrize("look", [view("picture"), view("route", sighting="s-1")])
+@pytest.mark.parametrize("look", [view("picture"), view("route", candidate="cam-1.s-1")])
 def test_a_look_at_a_picture_and_no_other_names_a_sighting(look):
     given(*AUTHORISED, search()).when(look).then_raises(InvalidError, "picture")
 
@@ -164,12 +164,12 @@ def test_a_sighting_found_again_keeps_its_better_score_and_what_a_human_said():
 
 
 def test_only_what_the_case_found_can_be_confirmed_or_dismissed():
-    given(*AUTHORISED, search()).when(confirm("s-9")).then_raises(NotFoundError, "s-9")
-    given(*AUTHORISED, search()).when(dismiss("s-9")).then_raises(NotFoundError, "s-9")
+    given(*AUTHORISED, search()).when(confirm("cam-1.s-9")).then_raises(NotFoundError, "s-9")
+    given(*AUTHORISED, search()).when(dismiss("cam-1.s-9")).then_raises(NotFoundError, "s-9")
 
 
 def test_what_a_watch_found_can_be_confirmed():
-    given(*AUTHORISED, watch(), hits()).when(confirm("s-2", 8)).then("candidate-confirmed")
+    given(*AUTHORISED, watch(), hits()).when(confirm("cam-1.s-2", 8)).then("candidate-confirmed")
 
 
 def test_a_dismissed_candidate_may_be_confirmed_later_and_the_reverse_each_with_its_reason():
@@ -204,6 +204,16 @@ def test_a_sighting_hits_a_watch_once():
     city.when(hits(seen("s-3"), seen("s-4"))).then("watch-hit")
     city.when(hits(seen("s-4"))).then_nothing()
     assert city.table("watches")[0]["hits"] == 3
+
+
+def test_sightings_of_two_cameras_under_one_id_are_two_candidates():
+    city = given(*AUTHORISED, watch(), search(3, "q-1", seen("s-1"), seen("s-1", camera="cam-2")))
+    city.when(hits(seen("s-1"), seen("s-1", camera="cam-2"))).then("watch-hit", "watch-hit")
+    city.and_(confirm("cam-2.s-1", 8))
+    assert {row["candidate"]: row["state"] for row in city.table("candidates")} == {
+        "cam-1.s-1": "found",
+        "cam-2.s-1": "confirmed",
+    }
 
 
 def test_a_sighting_hits_each_watch_for_itself():

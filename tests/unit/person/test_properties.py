@@ -46,9 +46,9 @@ commands = st.one_of(
         st.lists(found, min_size=1, max_size=3),
     ),
     st.builds(view, st.sampled_from(["case", "candidates", "route", "ledger"]), minutes),
-    st.builds(lambda when, sighting: view("picture", when, sighting), minutes, sightings),
-    st.builds(confirm, sightings, minutes),
-    st.builds(dismiss, sightings, minutes),
+    st.builds(lambda when, sighting: view("picture", when, f"cam-1.{sighting}"), minutes, sightings),
+    st.builds(confirm, sightings.map("cam-1.{}".format), minutes),
+    st.builds(dismiss, sightings.map("cam-1.{}".format), minutes),
     st.builds(watch, watches, minutes),
     st.builds(
         lambda some, name, when: hits(*some, watch_id=name, minutes=when),
@@ -109,7 +109,7 @@ def test_after_its_end_no_watch_of_a_case_is_active_and_each_hit_counted_once(st
     case = city.state.cases.get("case-1")
     if case is not None and case.state in {"closed", "expired"}:
         assert case.active == []
-    counted = [(event.watch, event.candidate.sighting) for *_, event in told if event.name == "watch-hit"]
+    counted = [(event.watch, event.candidate.id) for *_, event in told if event.name == "watch-hit"]
     assert len(counted) == len(set(counted))
     started = {event.watch for *_, event in told if event.name == "watch-started"}
     ended = [event.watch for *_, event in told if event.name == "watch-ended"]
