@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from nats.errors import Error as NatsError
 
-from schemas.errors import BomnaeError
+from schemas.errors import BomnaeError, InvalidError
 from serve.commands.terminal import UNAVAILABLE, err, exit_code, out, settings_of
+from streams.api import UNREACHABLE
 
 app = typer.Typer(
     name="bomnae",
@@ -106,6 +106,30 @@ def montreal(
     from serve.commands.replay import montreal as run
 
     asyncio.run(run(settings_of(data), source, speed, shift))
+
+
+@app.command()
+def cameras(
+    camera: Annotated[list[str], typer.Option(help="The id of a registered camera; one for each --url.")],
+    video: Annotated[Path | None, typer.Option(help="A video file of one camera.")] = None,
+    start: Annotated[
+        str, typer.Option(help="When the video began, with its zone: 2026-01-15T09:00:00+09:00. Needed with --video.")
+    ] = "",
+    url: Annotated[list[str] | None, typer.Option(help="Where a camera gives a snapshot; may be repeated.")] = None,
+    every: Annotated[float, typer.Option(help="Seconds between two snapshots of a camera.")] = 1.0,
+    step: Annotated[int, typer.Option(min=1, help="Take every n-th frame of the video.")] = 1,
+    data: Data = None,
+) -> None:
+    """Find people in a video file, or in snapshots until Ctrl-C, and send them as sightings through NATS."""
+    from serve.commands import cameras as run
+
+    settings = settings_of(data)
+    if video is not None:
+        if url or len(camera) != 1:
+            raise InvalidError("--video goes with one --camera and no --url")
+        asyncio.run(run.video(settings, video, camera[0], run.moment(start), step))
+    else:
+        asyncio.run(run.snapshots(settings, run.sources(url or [], camera, every)))
 
 
 @app.command()
@@ -214,7 +238,7 @@ def main(arguments: list[str] | None = None) -> None:
     except BomnaeError as error:
         err.print(f"bomnae: {error}", markup=False)
         sys.exit(exit_code(error))
-    except (NatsError, OSError) as error:
+    except UNREACHABLE as error:
         err.print(f"bomnae: {error or type(error).__name__}", markup=False)
         sys.exit(UNAVAILABLE)
     except KeyboardInterrupt:

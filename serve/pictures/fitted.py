@@ -20,9 +20,8 @@ def _made(a: float, b: float, threshold: float, pairs: tuple[int, int], persons:
 
 
 _STREET = "tracklets of one street video (OpenCV's vtest.avi), the other camera SIMULATED; not known for real cameras"
+_OLIVETTI = "20 persons x 10 face embeddings of the Olivetti photographs"
 
-GALLERY_FACES = _made(
-    137.5, -126.258, 0.9345, (900, 19_000), 20, "20 persons x 10 face embeddings (Olivetti photographs)"
-)
+GALLERY_FACES = _made(137.5, -126.258, 0.9345, (900, 19_000), 20, _OLIVETTI)
 BODY_0288 = _made(8.06, -2.525, 0.595, (40, 334), 40, _STREET)
 COLOURS = _made(7.305, -4.796, 0.928, (40, 334), 40, _STREET)
