@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import aiohttp
 import orjson
 import ray
-from nats.aio.msg import Msg
 
 from actors.context import Published
 from actors.directory import find, placement
@@ -23,7 +22,6 @@ from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
 from serve.views import Views
 from streams import live, rejected
 from streams.connection import Connection, access_of
-from streams.pull import stream_position
 from streams.rejected import Rejected
 from streams.subjects import ingest_stream, log_subject, partition
 
@@ -221,7 +219,7 @@ class City:
             raise UnavailableError("the node's metrics agent does not answer") from error
 
 
-async def _items(messages: AsyncGenerator[Msg, None]) -> AsyncGenerator[FeedItem, None]:
+async def _items(messages: AsyncGenerator[live.Said, None]) -> AsyncGenerator[FeedItem, None]:
     async with aclosing(messages):
         async for msg in messages:
-            yield FeedItem(str(stream_position(msg)[0]), msg.subject, dict(msg.headers or {}), msg.data)
+            yield FeedItem(str(msg.sequence), msg.subject, msg.headers, msg.data)

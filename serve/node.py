@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
-import nats
 import psutil
 from rich.console import Console
 
@@ -25,11 +24,10 @@ from schemas.packs.load import load_pack
 from schemas.settings import Settings
 from serve import address, ingress
 from serve.secret import ensure_secret
-from streams import credentials
+from streams import preparing
 from streams.instance import Ports
-from streams.officers import ensure_consumers
 from streams.server import EmbeddedServer
-from streams.topology import Topology, ensure_streams
+from streams.topology import Topology
 
 _LOOK_S = 0.2
 _START_S = 180.0
@@ -203,14 +201,7 @@ def _server(settings: Settings) -> EmbeddedServer:
 
 async def _streams(settings: Settings, server: EmbeddedServer) -> None:
     topology = Topology.of(settings).fitted(psutil.disk_usage(str(settings.data)).free)
-    operator = await nats.connect(server.url, **credentials.local(settings.data, "operator").options())
-    apps = await nats.connect(server.url, **credentials.local(settings.data, "feed-admin").options())
-    try:
-        await ensure_streams(operator, topology, apps)
-        await ensure_consumers(operator, credentials.entries(settings.data))
-    finally:
-        await operator.close()
-        await apps.close()
+    await preparing.prepare((server.url,), settings.data, topology)
 
 
 def _exported(settings: Settings) -> dict[str, str]:

@@ -7,16 +7,10 @@ shards of the city. One machine needs it not: `bomnae up` does the same.
 import asyncio
 import sys
 
-import nats
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
-
 from schemas.errors import BomnaeError, SetupError
 from schemas.settings import Settings
-from streams import credentials
-from streams.officers import ensure_consumers
-from streams.permissions import Kind
-from streams.topology import Topology, ensure_streams
+from streams import preparing
+from streams.topology import Topology
 
 
 async def prepare(settings: Settings) -> Topology:
@@ -28,30 +22,8 @@ async def prepare(settings: Settings) -> Topology:
     if not settings.nats_urls:
         raise SetupError("set BOMNAE_NATS_URLS to the servers that shall hold the streams")
     topology = Topology.of(settings)
-    operator = await _connected(settings, "operator")
-    try:
-        apps = await _connected(settings, "feed-admin")
-        try:
-            await ensure_streams(operator, topology, apps)
-            await ensure_consumers(operator, credentials.entries(settings.data))
-        finally:
-            await apps.close()
-    finally:
-        await operator.close()
+    await preparing.prepare(settings.nats_urls, settings.data, topology)
     return topology
-
-
-async def _connected(settings: Settings, kind: Kind) -> Client:
-    try:
-        own = credentials.local(settings.data, kind)
-    except FileNotFoundError:
-        raise SetupError(
-            f"{settings.data} keeps no credentials: name the folder that `bomnae credentials add` wrote to"
-        ) from None
-    try:
-        return await nats.connect(list(settings.nats_urls), max_reconnect_attempts=1, **own.options())
-    except (OSError, NatsError) as error:
-        raise SetupError(f"{', '.join(settings.nats_urls)} does not let {own.user} in: {error!r}") from error
 
 
 def main() -> int:

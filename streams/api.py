@@ -10,6 +10,8 @@ from nats.errors import NoRespondersError
 from schemas.errors import BomnaeError, UnavailableError
 
 REQUEST_TIMEOUT_S = 5.0
+UNREACHABLE = (NatsError, OSError)
+"""What a connection that fails raises where nobody has turned it into an error of ours."""
 
 
 class JetStreamApiError(BomnaeError):

@@ -1,20 +1,45 @@
 """The feed as it happens, for one listener: from now on, or again from a message that it has seen."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from schemas.errors import GoneError
 from streams.api import request
-from streams.pull import PullReader
+from streams.pull import PullReader, stream_position
 from streams.subjects import FEED
 
 _BATCH = 100
 
 
-async def listen(nc: Client, subjects: Sequence[str], last: int | None) -> AsyncGenerator[Msg, None]:
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of FEED; `sequence` is FEED's, 0 where it was heard without the stream."""
+
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+    sequence: int = 0
+
+
+async def hear(nc: Client, subject: str, act: Callable[[Said], None]) -> Callable[[], Awaitable[None]]:
+    """Have `act` called for what is said on a subject from now on, in place when this returns; call the answer to stop.
+
+    What is said while the connection is away is not heard.
+    """
+
+    async def on_message(msg: Msg) -> None:
+        act(Said(msg.subject, dict(msg.headers or {}), msg.data))
+
+    subscription = await nc.subscribe(subject, cb=on_message)
+    await nc.flush()
+    return subscription.unsubscribe
+
+
+async def listen(nc: Client, subjects: Sequence[str], last: int | None) -> AsyncGenerator[Said, None]:
     """Open a reader of FEED on subjects; behind the stream sequence `last`, or from now on.
 
     Memory is bounded: the server keeps what a slow listener has not asked for. Raises `GoneError` where what follows
@@ -29,12 +54,12 @@ async def listen(nc: Client, subjects: Sequence[str], last: int | None) -> Async
     return _messages(reader, wake)
 
 
-async def _messages(reader: PullReader, wake: asyncio.Event) -> AsyncGenerator[Msg, None]:
+async def _messages(reader: PullReader, wake: asyncio.Event) -> AsyncGenerator[Said, None]:
     try:
         while True:
             wake.clear()
             for msg in reader.take(_BATCH):
-                yield msg
+                yield Said(msg.subject, dict(msg.headers or {}), msg.data, stream_position(msg)[0])
             if not reader.messages:
                 await wake.wait()
     finally:

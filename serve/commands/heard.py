@@ -4,10 +4,10 @@ from collections import Counter
 from typing import Any
 
 import orjson
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 
 from streams import codec
+from streams.connection import Connection
+from streams.live import Said, hear
 from streams.subjects import feed_subject
 
 _NAMED = 4
@@ -22,18 +22,17 @@ class Heard:
         self._ids: set[str] = set()
         self._untold: list[tuple[str, dict[str, Any]]] = []
 
-    async def listen(self, nc: Client, context: str, entity: str = "*") -> None:
+    async def listen(self, connection: Connection, context: str, entity: str = "*") -> None:
         """Subscribe, in place when this returns."""
-        await nc.subscribe(feed_subject("staff", context, entity, "*"), cb=self._on_event)
-        await nc.flush()
+        await hear(connection.nc, feed_subject("staff", context, entity, "*"), self._on_event)
 
-    async def _on_event(self, msg: Msg) -> None:
-        if (headers := msg.headers) is None or (event_id := headers.get(codec.CE_ID, "")) in self._ids:
+    def _on_event(self, said: Said) -> None:
+        if (event_id := said.headers.get(codec.CE_ID, "")) in self._ids or codec.CE_TYPE not in said.headers:
             return
         self._ids.add(event_id)
-        name = headers[codec.CE_TYPE].split(".")[2]
+        name = said.headers[codec.CE_TYPE].split(".")[2]
         self.counts[name] += 1
-        self._untold.append((headers[codec.CE_SUBJECT], {"event": name, **orjson.loads(msg.data)}))
+        self._untold.append((said.headers[codec.CE_SUBJECT], {"event": name, **orjson.loads(said.data)}))
 
     def tell(self) -> list[str]:
         """What was heard since the last call: a line an alarm or change of risk, a line a kind of other events."""

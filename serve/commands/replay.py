@@ -178,5 +178,5 @@ async def _replay(settings: Settings, context: str, entity: str = "*") -> AsyncI
     async with connected(settings, "replay") as connection, Api(settings, BY) as api:
         shards = (await shards_of(connection, settings))[context]
         replay = _Replay(connection, api, context, shards)
-        await replay.heard.listen(connection.nc, context, entity)
+        await replay.heard.listen(connection, context, entity)
         yield replay

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import orjson
-from nats.aio.msg import Msg
 
 from schemas.base import Command
 from schemas.errors import InvalidError, SetupError
@@ -23,6 +22,7 @@ from streams import codec, subjects
 from streams.connection import Connection
 from streams.connectors.feeder import PLAY, PLAYING, Feeder, length
 from streams.connectors.incidents import BY, INCIDENTS, Step, due
+from streams.live import Said, hear
 
 _ANSWER_S = 2.0
 _STEP_S = 0.5
@@ -43,7 +43,7 @@ async def simulate(settings: Settings, incident: str) -> None:
         shards = (await shards_of(connection, settings))["facility"]
         heard = Heard()
         for context in ("facility", "road"):
-            await heard.listen(connection.nc, context)
+            await heard.listen(connection, context)
         async with _begun(connection, pack, shards, incident) as begin:
             out.print(f"{incident} begins; everything in it is synthetic", markup=False)
             await _play(INCIDENTS[incident](pack, begin), begin, connection, api, heard)
@@ -56,18 +56,18 @@ async def _begun(connection: Connection, pack: Pack, shards: int, incident: str)
     """Have the running feeder play, or be the feeder meanwhile; the moment at which the incident begins."""
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    async def on_playing(msg: Msg) -> None:
+    def on_playing(said: Said) -> None:
         if not answer.done():
-            answer.set_result(msg.data)
+            answer.set_result(said.data)
 
-    subscription = await connection.nc.subscribe(PLAYING, cb=on_playing)
+    stop_hearing = await hear(connection.nc, PLAYING, on_playing)
     await connection.nc.publish(PLAY, orjson.dumps({"incident": incident}))
     try:
         said = orjson.loads(await asyncio.wait_for(answer, _ANSWER_S))
     except TimeoutError:
         err.print("no simulated sensors run here: sending them for the length of the incident")
         said = None
-    await subscription.unsubscribe()
+    await stop_hearing()
     if said is not None:
         if "error" in said:
             raise SetupError(f"the simulated sensors say that {incident} {said['error']}")
