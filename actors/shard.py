@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +21,7 @@ from actors.feeding import Feeding, Sinks, stubbornly
 from actors.forgetting import Forgetting
 from actors.journal import UNANSWERED, Entry
 from actors.meters import Numbers, ShardMeter
+from actors.pace import gathering_s, give_back
 from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
 from schemas.base import Event
 from schemas.errors import (
@@ -44,6 +46,8 @@ MAX_QUEUED = 10_000
 """Commands that may wait for one shard; more are answered with 503."""
 TICK_EVERY = 1_000_000
 """Microseconds between two looks at the timers."""
+_GOLDEN = 0.618
+"""Multiples of it, without their whole part, never lie close to each other."""
 SNAPSHOT_ROWS = 2_000_000
 """Readings behind a snapshot at most: what a restart has to fold again."""
 
@@ -73,13 +77,14 @@ class Shard(Generic[S]):
         self.state: ShardState[S] = ShardState(context.initial_state())
         self._queue: deque[Asked] = deque()
         self._carry: list[Observed] = []
-        self._wake = asyncio.Event()
+        self._wake, self._hurry = asyncio.Event(), asyncio.Event()
+        self._pulled, self._folding_s, self._spare_s = 0, 0.0, 0.0
         self._owed_answer: tuple[Asked, Entry] | None = None
         self._sealer, self.feeding = Sealer(context, number), Feeding(sinks, store)
         self.forgetting = Forgetting(sinks, context.name, number)
         self.meter = ShardMeter(Numbers(), context.name, number)
         self._ticked = 0
-        self._snapshotted = 0
+        self._snapshotted = self._snapshot_at = 0
         self._rows = self._rows_behind = 0
         self._saving: asyncio.Task[None] | None = None
         self._leaving = self._unsaved = False
@@ -94,6 +99,7 @@ class Shard(Generic[S]):
             raise UnavailableError(f"{self.store.name} has {MAX_QUEUED} commands waiting", retry_after_s=1)
         self._queue.append(asked)
         self._wake.set()
+        self._hurry.set()
 
     def published(self) -> Published:
         """The state as readers see it; only while it is `settled`."""
@@ -117,6 +123,7 @@ class Shard(Generic[S]):
         """Have `run` return after the commit under way, with a snapshot where the next start would have to fold."""
         self._leaving = True
         self._wake.set()
+        self._hurry.set()
 
     async def run(self) -> None:
         """Own the shard until `leave` or cancelled.
@@ -133,6 +140,8 @@ class Shard(Generic[S]):
             while not feeding.done() and not self._leaving:
                 if not await self.step():
                     await self._rest()
+                elif self._spare_s and not self._queue:
+                    await self._let_gather()
             if self._leaving:
                 await self._settle()
             else:
@@ -154,6 +163,8 @@ class Shard(Generic[S]):
         self.state = await load(self.context, self.store, self._ingest, self._snapshots)
         self._snapshotted = self.state.stored_at
         await self._claim()
+        # Each shard of a process at another moment: a snapshot takes as much memory as the state.
+        self._snapshot_at = self.state.stored_at + int((1 - self.number * _GOLDEN % 1) * self._snapshot_every)
         if self.context.observed:
             held = self.context.objects(self.state.domain)
             await stubbornly(lambda: self._sinks.sweep(self.context.name, self.number, held), self.store.name)
@@ -200,6 +211,12 @@ class Shard(Generic[S]):
         except TimeoutError:
             return
 
+    async def _let_gather(self) -> None:
+        """Wait for more readings, unless a command comes."""
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), self._spare_s)
+
     async def _claim(self) -> None:
         while True:
             expected = await self.store.last_sequence()
@@ -224,8 +241,10 @@ class Shard(Generic[S]):
         found: list[Event] = []
         traces: list[str] = []
         messages = self._carry or self._ingest.pull(PULL)
+        self._pulled, began = len(messages), _now_s()
         if messages:
             outcome = self.context.observe(self.state.domain, messages, self.state.position, MAX_EVENTS)
+            self._folding_s = _now_s() - began
             found, work.end, self._rows = list(outcome.events), outcome.end, outcome.rows
             traces, work.arrived = outcome.traces, messages[0].arrived
             self._carry = [message for message in messages if message.sequence > outcome.end.sequence]
@@ -303,7 +322,10 @@ class Shard(Generic[S]):
         return work
 
     async def _commit(self, work: Work) -> None:
+        began = _now_s()
         self.state.digest = self.context.digest(self.state.domain)
+        quiet = self._pulled and not (work.events or work.journal)
+        self._spare_s = gathering_s(self._pulled, PULL, self._folding_s, _now_s() - began) if quiet else 0.0
         attempts: set[str] = set()
         expected, landed, began = self.state.sequence, None, 0
         while landed is None:
@@ -342,7 +364,7 @@ class Shard(Generic[S]):
 
     def _snapshot_if_due(self) -> None:
         self._rows_behind += self._rows
-        due = self._rows_behind >= SNAPSHOT_ROWS or self.state.stored_at - self._snapshotted >= self._snapshot_every
+        due = self._rows_behind >= SNAPSHOT_ROWS or self.state.stored_at >= self._snapshot_at
         if due and not self.state.owed and (self._saving is None or self._saving.done()):
             # Dumped here and now: by the time the task runs, the next commit may already be under way.
             self._saving = asyncio.create_task(self.snapshot(), name=f"snapshot {self.store.name}")
@@ -351,6 +373,7 @@ class Shard(Generic[S]):
         """Dump the state as of the newest commit; the coroutine saves it. A failure to save is logged only."""
         state = self.state
         self._snapshotted, self._rows_behind, self._unsaved = state.stored_at, 0, False
+        self._snapshot_at = state.stored_at + self._snapshot_every
         tables = dump(self.context, state)
         return self._save(state.sequence, state.stored_at, state.digest, tables)
 
@@ -360,9 +383,9 @@ class Shard(Generic[S]):
         except (TimeoutError, BomnaeError, OSError) as error:
             logger.warning("no snapshot of %s at %s: %s", self.store.name, sequence, error)
         finally:
-            # The tables are as large as the state, and Arrow would keep their memory for the next ones.
+            # The tables are as large as the state, and their memory would be kept for the next ones.
             del tables
-            pa.default_memory_pool().release_unused()
+            give_back()
 
     async def _landed(self, attempts: set[str]) -> tuple[int | None, int]:
         """After a failed append: where one of our attempts landed after all, or else the sequence to expect next.
@@ -400,3 +423,8 @@ class Shard(Generic[S]):
         waiting = list(self._queue)
         self._queue.clear()
         self._refuse(waiting, why)
+
+
+def _now_s() -> float:
+    """For durations alone: nothing that is stored depends on it."""
+    return asyncio.get_running_loop().time()

@@ -69,7 +69,7 @@ def digest(shard: Shard) -> str:
     whole = hashlib.blake2b(b"".join(shard.pieces[name] for name in shard.facilities), digest_size=16)
     whole.update(_config_digest(shard))
     for array in shard.columns.live().values():
-        whole.update(array.tobytes())
+        whole.update(memoryview(array).cast("B"))
     return whole.hexdigest()
 
 
