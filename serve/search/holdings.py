@@ -1,0 +1,203 @@
+"""What a search shard holds, and what each event does to it. Called by one thread at a time, but for reading."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import zip_longest
+from pathlib import Path
+
+import pyarrow as pa
+
+from schemas.base import Event, micros
+from schemas.sighting import (
+    BlocksExpired,
+    CameraFacts,
+    CameraRegistered,
+    CameraRestored,
+    CameraSilent,
+    ErasureRequested,
+    SegmentErased,
+    SightingsErased,
+    SightingsObserved,
+)
+from serve.search.blocks import without
+from serve.search.cameras import Camera, Silence
+from serve.search.catalogue import MISSING, OPEN, SEALED, Block, Catalogue
+from serve.search.pools import Pool, Pools
+from serve.search.watching import Watching
+
+logger = logging.getLogger(__name__)
+
+ERASE, DELETE, HITS = "erase", "delete", "hits"
+"""Tasks: rewrite the blocks of an erasure and file its receipt; delete an expired block; tell a watch its hits."""
+
+
+class Holdings:
+    """Rows, cameras, blocks, erasures. `dutiful` says of which log partitions the tasks are this shard's own."""
+
+    def __init__(self, folder: Path, name: str, watching: Watching, dutiful: Callable[[str, int], bool]) -> None:
+        """Open what is in the folder. Raises `DamagedStoreError`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.name, self._dutiful, self.watching = name, dutiful, watching
+        self.catalogue = Catalogue(folder / "catalogue.sqlite")
+        self.pools = Pools(folder / "rows")
+        self.cameras: Mapping[str, Camera] = self._known_cameras()
+        self.missing: tuple[Block, ...] = tuple(self.catalogue.blocks("state = ?", MISSING))
+        self._waiting: dict[Pool, list[tuple[Block, pa.Table]]] = {}
+
+    def _known_cameras(self) -> dict[str, Camera]:
+        silences: dict[str, list[Silence]] = {}
+        for camera, since, until in self.catalogue.ask("SELECT camera, since, until FROM silences ORDER BY since"):
+            silences.setdefault(camera, []).append(Silence(since, until))
+        return {
+            camera: Camera(CameraFacts.model_validate_json(facts), tuple(silences.get(camera, ())))
+            for camera, facts in self.catalogue.ask("SELECT camera, facts FROM cameras")
+        }
+
+    def evolve(self, event: Event, shard: int, sequence: int, tables: Mapping[str, pa.Table]) -> None:
+        """Do what a sighting event says; `tables` are the blocks that could be fetched. Safe to repeat."""
+        if not isinstance(event, SightingsObserved):
+            self.settle()
+        match event:
+            case CameraRegistered():
+                self.catalogue.do(
+                    "INSERT OR REPLACE INTO cameras VALUES (?, ?)", event.camera, event.facts.model_dump_json()
+                )
+                silences = self.cameras[event.camera].silences if event.camera in self.cameras else ()
+                self._know(event.camera, Camera(event.facts, silences))
+            case SightingsObserved():
+                self._observed(event, shard, sequence, tables.get(event.block))
+            case ErasureRequested():
+                self._requested(event, shard, sequence)
+            case SightingsErased():
+                self._erased(event)
+            case BlocksExpired():
+                self._expired(event, shard)
+            case CameraSilent():
+                self._silence(event.camera, self.cameras[event.camera].silent(micros(event.since)))
+            case CameraRestored():
+                self._silence(event.camera, self.cameras[event.camera].restored(micros(event.at)))
+
+    def _know(self, camera: str, known: Camera) -> None:
+        # Replaced, not changed: searches in other threads go over the one that they saw.
+        self.cameras = {**self.cameras, camera: known}
+
+    def _silence(self, camera: str, known: Camera) -> None:
+        self.catalogue.do("DELETE FROM silences WHERE camera = ?", camera)
+        for one in known.silences:
+            self.catalogue.do("INSERT INTO silences VALUES (?, ?, ?)", camera, one.since, one.until)
+        self._know(camera, known)
+
+    def _observed(self, event: SightingsObserved, shard: int, sequence: int, table: pa.Table | None) -> None:
+        if self.catalogue.ask("SELECT 1 FROM blocks WHERE block = ? AND state <> ?", event.block, MISSING):
+            return
+        group = self.cameras[event.camera].facts.group
+        span = micros(event.first), micros(event.last), event.rows, micros(event.at)
+        block = Block(event.block, event.camera, event.model, event.dimensions, group, shard, *span, sequence, MISSING)
+        self.catalogue.put_block(block)
+        if table is None:
+            self.missing = (*(one for one in self.missing if one.block != block.block), block)
+        else:
+            self.add(block, table)
+
+    def add(self, block: Block, table: pa.Table) -> None:
+        """Take the rows of a block, but for those that a pending erasure hides; searchable after `settle`."""
+        for asked in self.pending(block.camera, block.sequence):
+            table = without(table, asked)
+        self.missing = tuple(one for one in self.missing if one.block != block.block)
+        pool = Pool(block.model, block.dimensions, block.camera_group)
+        self._waiting.setdefault(pool, []).append((block, table))
+
+    def settle(self, matching: bool = True) -> None:
+        """Have all rows that were added searchable: one append for each index, however many blocks there were."""
+        waiting, self._waiting = self._waiting, {}
+        for pool, parts in waiting.items():
+            whole = pa.concat_tables([table for _, table in parts])
+            told = self.pools.append(pool, whole)
+            for refused in told.refused:
+                logger.warning("%s: a row of a block is refused: %s", self.name, refused.reason)
+            self.catalogue.mark(OPEN, [block.block for block, _ in parts])
+            if self.pools.all_sealed(pool):
+                self.catalogue.do(
+                    "UPDATE blocks SET state = ? WHERE state = ? AND model = ? AND dimensions = ? AND camera_group = ?",
+                    *(SEALED, OPEN, *pool),
+                )
+            for block, table in parts if matching else ():
+                if not self._dutiful("sighting", block.shard):
+                    continue
+                for hit in self.watching.match(pool.model, pool.dimensions, table, block.observed):
+                    self.catalogue.add_task(HITS, hit.key, hit.to_dict())
+
+    def pending(self, camera: str, after: int = -1) -> list[ErasureRequested]:
+        """The erasures of a camera that are asked for behind a sequence and not completed."""
+        found = self.catalogue.ask(
+            "SELECT event FROM erasures WHERE camera = ? AND sequence > ? AND NOT done ORDER BY sequence", camera, after
+        )
+        return [ErasureRequested.model_validate_json(event) for (event,) in found]
+
+    def pending_all(self) -> list[ErasureRequested]:
+        """The erasures of all cameras that are not completed, in the order of their logs."""
+        found = self.catalogue.ask("SELECT event FROM erasures WHERE NOT done ORDER BY shard, sequence")
+        return [ErasureRequested.model_validate_json(event) for (event,) in found]
+
+    def _requested(self, event: ErasureRequested, shard: int, sequence: int) -> None:
+        self.catalogue.do(
+            "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?, ?, 0)",
+            *(event.camera, event.erasure, shard, sequence, event.model_dump_json()),
+        )
+        self.erase(event)
+        if self._dutiful("sighting", shard):
+            self.catalogue.add_task(ERASE, f"{event.camera}/{event.erasure}", {"sequence": sequence})
+
+    def erase(self, asked: ErasureRequested) -> None:
+        """Remove the rows from every index, and keep what that did for the receipt."""
+        for pool, gone in self.pools.erase(asked):
+            where = "/".join(map(str, pool))
+            for number, (before, after) in enumerate(zip_longest(gone.before, gone.after, fillvalue="")):
+                rows = gone.rows if number == 0 else 0
+                receipt = SegmentErased(shard=self.name, segment=where, before=before, after=after, rows=rows)
+                values = asked.camera, asked.erasure, receipt.model_dump_json()
+                self.catalogue.do("INSERT OR REPLACE INTO segments VALUES (?, ?, ?)", *values)
+
+    def receipts(self, camera: str, erasure: str) -> list[SegmentErased]:
+        """What an erasure did to this shard's segments."""
+        found = self.catalogue.ask(
+            "SELECT receipt FROM segments WHERE camera = ? AND erasure = ? ORDER BY receipt", camera, erasure
+        )
+        return [SegmentErased.model_validate_json(receipt) for (receipt,) in found]
+
+    def _erased(self, event: SightingsErased) -> None:
+        for one in event.blocks:
+            for block in self.catalogue.blocks("block = ?", one.before):
+                self.catalogue.forget_block(one.before)
+                if one.after:
+                    self.catalogue.put_block(replace(block, block=one.after, rows=one.left))
+        self.missing = tuple(self.catalogue.blocks("state = ?", MISSING))
+        if not event.last:
+            return
+        self.catalogue.do("UPDATE erasures SET done = 1 WHERE camera = ? AND erasure = ?", event.camera, event.erasure)
+        self.catalogue.do("DELETE FROM segments WHERE camera = ? AND erasure = ?", event.camera, event.erasure)
+        self.catalogue.done(ERASE, f"{event.camera}/{event.erasure}")
+
+    def _expired(self, event: BlocksExpired, shard: int) -> None:
+        for block in event.blocks:
+            self.catalogue.forget_block(block)
+            if self._dutiful("sighting", shard):
+                self.catalogue.add_task(DELETE, block, {})
+        self.missing = tuple(one for one in self.missing if one.block not in event.blocks)
+        before = micros(event.at) - self.cameras[event.camera].retention_us
+        self.catalogue.do("INSERT OR REPLACE INTO cuts VALUES (?, ?)", event.camera, before)
+
+    def trim(self) -> int:
+        """Remove from the segments what has expired since the last time; how many rows."""
+        cuts = dict(self.catalogue.ask("SELECT camera, before FROM cuts"))
+        if not cuts:
+            return 0
+        gone = self.pools.drop(cuts)
+        for camera, before in cuts.items():
+            self.catalogue.do("DELETE FROM cuts WHERE camera = ? AND before = ?", camera, before)
+        return gone
+
+    def close(self) -> None:
+        """Close the files."""
+        self.catalogue.close()

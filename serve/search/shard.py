@@ -1,0 +1,278 @@
+"""One search shard: follows the logs, holds the rows, answers questions. No Ray, no NATS, no clock of its own.
+
+Everything on its disk can be made again from the logs and the blocks. What it must have done elsewhere (blocks to
+delete, receipts to file, hits to tell) it keeps as tasks, in one transaction with its position in the log; `duties`
+does them.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.base import Event, micros
+from schemas.errors import BomnaeError, UnavailableError
+from schemas.models import Calibration
+from schemas.person import WatchStarted
+from schemas.registry import read_event
+from schemas.sighting import SightingsObserved
+from serve.search import blocks, queries
+from serve.search.asking import Question, Replies, Reply, Rested
+from serve.search.cameras import floors
+from serve.search.cases import Cases
+from serve.search.catalogue import MISSING, OPEN, Block
+from serve.search.holdings import HITS, Holdings
+from serve.search.plan import Filters
+from serve.search.pools import Looked
+from serve.search.queries import Sought
+from serve.search.store import DamagedStoreError
+from serve.search.watching import Watching
+from streams.blobs import Blobs
+from streams.log import Batch
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 32
+"""Objects fetched at the same time."""
+TRIM_EVERY = 600_000_000
+"""Microseconds between two rewritings of segments in which rows have expired; searches leave those out at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which part of the sightings a shard has: of `shards`, the log partitions p with p % shards == `number`.
+
+    Copy 0 has the duties: it erases, and tells hits.
+    """
+
+    shards: int = 1
+    number: int = 0
+    copy: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its actor and its folder."""
+        return f"search-{self.shards}-{self.number}-{self.copy}"
+
+    def has(self, partition: int) -> bool:
+        """Whether the sightings of a log partition are here."""
+        return partition % self.shards == self.number
+
+
+class SearchShard:
+    """`open`, then `take` every batch of the logs it follows, in order for each log; `search` once it is `ready`.
+
+    `clock` gives µs UTC.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        place: Place,
+        blobs: Blobs,
+        clock: Callable[[], int],
+        calibrations: Mapping[str, Calibration] | None = None,
+    ) -> None:
+        self._folder, self.place, self.blobs, self._clock = folder, place, blobs, clock
+        self._watching = Watching(calibrations or {})
+        self._writing = asyncio.Lock()
+        self._fetching = asyncio.Semaphore(_AT_ONCE)
+        self.tasked = asyncio.Event()
+        """Set when there may be something to do."""
+        self._trimmed = 0
+        self.ready = False
+        """Whether everything that was in the logs at the start is in here: before that no search is answered."""
+
+    async def open(self) -> None:
+        """Open what is on disk, or begin anew where it is damaged or of another version."""
+        try:
+            await asyncio.to_thread(self._open)
+        except DamagedStoreError as error:
+            logger.warning("%s: %s: it is read from the log again", self.place.name, error)
+            await asyncio.to_thread(shutil.rmtree, self._folder)
+            await asyncio.to_thread(self._open)
+        found = {block.block: block for block in self.catalogue.blocks("state = ?", OPEN)}
+        tables = await self._tables(found)
+        await asyncio.to_thread(self._reopened, found, tables)
+        for asked in self._cases.watches():
+            if (sought := await self._sought(asked)) is not None:
+                self._watching.put(asked, sought.queries)
+
+    def _open(self) -> None:
+        self.holdings = Holdings(self._folder, self.place.name, self._watching, self._dutiful)
+        self.catalogue = self.holdings.catalogue
+        self._cases = Cases(self.catalogue, self._watching, self._dutiful)
+
+    def _reopened(self, found: Mapping[str, Block], tables: Mapping[str, pa.Table]) -> None:
+        with self.catalogue.writing():
+            for name, block in found.items():
+                if name in tables:
+                    self.holdings.add(block, tables[name])
+                else:
+                    self.catalogue.mark(MISSING, [name])
+            self.holdings.settle(matching=False)
+        self.holdings.missing = tuple(self.catalogue.blocks("state = ?", MISSING))
+        # The process may have died between an erasure's event and the rows: asking again erases nothing twice.
+        for event in self.holdings.pending_all():
+            self.holdings.erase(event)
+
+    def _dutiful(self, context: str, partition: int) -> bool:
+        return self.place.copy == 0 and self.place.has(partition)
+
+    def position(self, context: str, partition: int) -> int:
+        """Behind which batch to go on with a log."""
+        return self.catalogue.position(context, partition)
+
+    async def take(self, context: str, partition: int, batch: Batch) -> None:
+        """Do what a batch says and keep its position. Raises what the object store raises: take it again then."""
+        events = [read_event(record.type, record.data) for record in batch.events]
+        tables = await self._tables({one.block: one for one in events if isinstance(one, SightingsObserved)})
+        started = [one for one in events if isinstance(one, WatchStarted)]
+        sought = {one.query: found for one in started if (found := await self._sought(one)) is not None}
+        async with self._writing:
+            await asyncio.to_thread(self._take, context, partition, batch.sequence, events, tables, sought)
+            for one in started:
+                await self._match_again(one)
+        self.tasked.set()
+
+    def _take(
+        self,
+        context: str,
+        partition: int,
+        sequence: int,
+        events: Sequence[Event],
+        tables: Mapping[str, pa.Table],
+        sought: Mapping[str, Sought],
+    ) -> None:
+        with self.catalogue.writing():
+            for event in events:
+                if context == "person":
+                    self._cases.evolve(event, partition, sought)
+                else:
+                    self.holdings.evolve(event, partition, sequence, tables)
+            self.holdings.settle()
+            self.catalogue.move(context, partition, sequence)
+
+    async def _tables(self, names: Mapping[str, Any]) -> dict[str, pa.Table]:
+        """Of the blocks those that are there."""
+
+        async def one(name: str) -> tuple[str, pa.Table | None]:
+            async with self._fetching:
+                return name, await blocks.fetch(self.blobs, name)
+
+        fetched = await asyncio.gather(*(one(name) for name in names))
+        return {name: table for name, table in fetched if table is not None}
+
+    async def _sought(self, asked: WatchStarted) -> Sought | None:
+        data = await self.blobs.get(queries.name_of(asked.case, asked.query))
+        if data is None or queries.digest_of(data) != asked.query:
+            return None
+        return Sought.from_bytes(data)
+
+    async def _match_again(self, asked: WatchStarted) -> None:
+        """What was observed since a watch began, but came here before it."""
+        found = {one.block: one for one in self.catalogue.blocks("observed >= ?", micros(asked.at))}
+        for name, table in (await self._tables(found)).items():
+            block = found[name]
+            for hit in self._watching.match(block.model, block.dimensions, table, block.observed):
+                if self._dutiful("sighting", block.shard):
+                    self.catalogue.add_task(HITS, hit.key, hit.to_dict())
+
+    async def tend(self) -> None:
+        """Look again for blocks that were missing, and forget what has expired. Call it now and then."""
+        found = {block.block: block for block in self.holdings.missing}
+        tables = await self._tables(found)
+        async with self._writing:
+            await asyncio.to_thread(self._mend, found, tables)
+
+    def _mend(self, found: Mapping[str, Block], tables: Mapping[str, pa.Table]) -> None:
+        still = {block.block for block in self.holdings.missing}
+        with self.catalogue.writing():
+            for name, table in tables.items():
+                if name in still:
+                    self.holdings.add(found[name], table)
+            self.holdings.settle()
+            if self._clock() >= self._trimmed + TRIM_EVERY:
+                self.holdings.trim()
+                self._trimmed = self._clock()
+
+    async def search(self, questions: Sequence[Question]) -> Replies:
+        """Answer each question over every permitted row that is here. Raises `UnavailableError` until `ready`."""
+        if not self.ready:
+            raise UnavailableError(f"{self.place.name} is still reading the log", retry_after_s=2)
+        return await asyncio.to_thread(self._search, questions)
+
+    def _search(self, questions: Sequence[Question]) -> Replies:
+        alike: dict[object, list[int]] = {}
+        for at, one in enumerate(questions):
+            hard = tuple(sorted((name, values) for name, values in one.filters.hard.items()))
+            limits = one.filters.window, one.filters.cameras, one.filters.min_quality, hard
+            alike.setdefault((one.model, limits, tuple(sorted(one.soft.items()))), []).append(at)
+        replies: dict[int, Reply | BomnaeError] = {}
+        for numbers in alike.values():
+            answered = self._answer([questions[at] for at in numbers])
+            replies |= dict(zip(numbers, answered, strict=True))
+        return [replies[at] for at in range(len(questions))]
+
+    def _answer(self, asked: Sequence[Question]) -> Replies:
+        """Questions that differ in their vectors and limits alone."""
+        wanted, now = asked[0].filters, self._clock()
+        start, end = micros(wanted.window.start), micros(wanted.window.end)
+        bounds = floors(self.holdings.cameras, wanted.cameras, start, now)
+        filters = Filters(start, end, wanted.cameras, wanted.min_quality, wanted.hard, floors=bounds)
+        looked = self.holdings.pools.look(asked, filters)
+        known = self.holdings.pools.known(asked[0].model)
+        return [one if isinstance(one, BomnaeError) else self._reply(one, asked[0], known, now) for one in looked]
+
+    def _reply(self, looked: Looked, asked: Question, known: bool, now: int) -> Reply:
+        wanted = asked.filters
+        start, end = micros(wanted.window.start), micros(wanted.window.end)
+        cameras = self.holdings.cameras
+        permitted = cameras.keys() if wanted.cameras is None else cameras.keys() & wanted.cameras
+        silent = {
+            name: lost
+            for name in permitted
+            if (lost := sum(one.within(start, end, now) for one in cameras[name].silences))
+        }
+        missing = [
+            one
+            for one in self.holdings.missing
+            if one.model == asked.model and one.camera in permitted and one.first < end and one.last >= start
+        ]
+        recalls = [one.recall for one in looked.coverages if one.recall is not None]
+        return Reply(
+            looked.found,
+            Rested(
+                known=known,
+                permitted=sum(one.permitted for one in looked.coverages) + sum(one.rows for one in missing),
+                scanned=sum(one.scanned for one in looked.coverages),
+                cameras=len(permitted),
+                silent=tuple(sorted(silent)),
+                missing_us=sum(silent.values()) + sum(one.last - one.first for one in missing),
+                exact=all(one.exact for one in looked.coverages),
+                recall=min(recalls, default=None),
+            ),
+        )
+
+    async def row_of(self, sighting: str, camera: str, time: int) -> dict[str, Any] | None:
+        """A sighting as its block holds it, picture and all; None where it has expired, is erased or never was."""
+        known = self.holdings.cameras.get(camera)
+        if known is None or time < self._clock() - known.retention_us:
+            return None
+        found = self.catalogue.blocks("camera = ? AND first <= ? AND last >= ?", camera, time, time)
+        for block in found:
+            table = await blocks.fetch(self.blobs, block.block)
+            for asked in self.holdings.pending(camera, block.sequence):
+                table = table if table is None else blocks.without(table, asked)
+            if table is not None and (row := blocks.row_of(table, sighting)) is not None:
+                return row
+        return None
+
+    def close(self) -> None:
+        """Close the files."""
+        self.holdings.close()
