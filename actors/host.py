@@ -18,8 +18,10 @@ from actors.context import Context, Published
 from actors.facility.context import FacilityContext
 from actors.journal import Entry
 from actors.meters import Meters, Numbers, ShardMeter
+from actors.person.context import PersonContext
 from actors.road.context import RoadContext
 from actors.shard import Shard
+from actors.sighting.context import SightingContext
 from schemas.base import Command
 from schemas.errors import BomnaeError, FencedError, UnavailableError
 from schemas.settings import Settings
@@ -29,7 +31,12 @@ __all__ = ["CONTEXTS", "HostConfig", "Request", "ShardHost", "ShardKey", "wall_c
 
 logger = logging.getLogger(__name__)
 
-CONTEXTS: dict[str, Callable[[], Context[Any]]] = {"facility": FacilityContext, "road": RoadContext}
+CONTEXTS: dict[str, Callable[[], Context[Any]]] = {
+    "facility": FacilityContext,
+    "road": RoadContext,
+    "sighting": SightingContext,
+    "person": PersonContext,
+}
 """Every context that shards can hold, by name."""
 
 

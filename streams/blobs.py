@@ -1,7 +1,13 @@
-"""Named bytes: where snapshots lie. One protocol, three homes: memory, a `pyarrow.fs` path, the NATS object store."""
+"""Named bytes: where snapshots and erasable objects lie.
 
+One protocol, three homes: memory, a `pyarrow.fs` path, the NATS object store.
+"""
+
+import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from nats.errors import Error as NatsError
@@ -49,34 +55,73 @@ class MemoryBlobs:
 
 
 class FileBlobs:
-    """`Blobs` below any `pyarrow.fs` location: a folder, or an object store in production."""
+    """`Blobs` below any `pyarrow.fs` location: a folder, or an object store in production. Works in threads."""
 
     def __init__(self, uri: str) -> None:
         self._fs, self._root = fs.FileSystem.from_uri(uri)
+        self._local = isinstance(self._fs, fs.LocalFileSystem)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
     async def put(self, name: str, data: bytes) -> None:
         """See `Blobs`. Written beside and moved into place, so that a reader never meets half of it."""
-        path = self._path(name)
-        self._fs.create_dir(path.rsplit("/", 1)[0], recursive=True)
-        with self._fs.open_output_stream(f"{path}.part") as out:
-            out.write(data)
-        self._fs.move(f"{path}.part", path)
+        await asyncio.to_thread(self._put, self._path(name), data)
 
     async def get(self, name: str) -> bytes | None:
         """See `Blobs`."""
-        if self._fs.get_file_info(self._path(name)).type != fs.FileType.File:
-            return None
-        with self._fs.open_input_stream(self._path(name)) as source:
-            data: bytes = source.read()
-        return data
+        return await asyncio.to_thread(self._get, self._path(name))
 
     async def delete(self, name: str) -> None:
         """See `Blobs`."""
-        if self._fs.get_file_info(self._path(name)).type == fs.FileType.File:
-            self._fs.delete_file(self._path(name))
+        await asyncio.to_thread(self._delete, self._path(name))
+
+    async def names(self, prefix: str) -> list[str]:
+        """The names of all blobs below a folder, sorted."""
+        return await asyncio.to_thread(self._names, self._path(prefix))
+
+    def _put(self, path: str, data: bytes) -> None:
+        folder = path.rsplit("/", 1)[0]
+        if self._local:
+            # What lies here may be of persons: nobody else looks into the root, whatever the umask.
+            Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        else:
+            self._fs.create_dir(folder, recursive=True)
+        with self._fs.open_output_stream(f"{path}.part") as out:
+            out.write(data)
+        if self._local:
+            _sync(f"{path}.part")
+        self._fs.move(f"{path}.part", path)
+        if self._local:
+            _sync(folder)
+
+    def _get(self, path: str) -> bytes | None:
+        try:
+            with self._fs.open_input_stream(path) as source:
+                data: bytes = source.read()
+        except FileNotFoundError:
+            return None
+        return data
+
+    def _delete(self, path: str) -> None:
+        if self._fs.get_file_info(path).type == fs.FileType.File:
+            self._fs.delete_file(path)
+            if self._local:
+                _sync(path.rsplit("/", 1)[0])
+
+    def _names(self, path: str) -> list[str]:
+        below = fs.FileSelector(path, allow_not_found=True, recursive=True)
+        found = [info.path for info in self._fs.get_file_info(below) if info.type == fs.FileType.File]
+        return sorted(name.removeprefix(f"{self._root}/") for name in found if not name.endswith(".part"))
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class NatsBlobs:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from nats.errors import UnexpectedEOF
 
 from schemas.errors import SetupError, StorageFullError, UnavailableError
 from schemas.settings import Settings
-from streams import credentials, feed, instance, rejected
+from streams import credentials, erasing, feed, instance, rejected
 from streams.api import REQUEST_TIMEOUT_S, JetStreamApiError
 from streams.batch import FULL
 from streams.blobs import Blobs, FileBlobs, NatsBlobs
 from streams.jetstream import JetStreamIngest, JetStreamStore
-from streams.log import Batch
+from streams.log import Batch, Position
+from streams.objects import Objects
 from streams.permissions import inbox
 from streams.rejected import Rejection
 from streams.snapshots import Snapshots
@@ -33,7 +34,7 @@ _RECONNECT_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the city's NATS is and who connects. `snapshot_url` empty: snapshots lie in NATS too."""
+    """Where the city's NATS and objects are, and who connects. `snapshot_url` empty: snapshots lie in NATS too."""
 
     urls: tuple[str, ...]
     user: str
@@ -41,6 +42,7 @@ class Access:
     inbox: str = "_INBOX"
     snapshot_url: str = ""
     snapshot_days: int = 90
+    objects_url: str = ""
 
 
 def access_of(settings: Settings) -> Access:
@@ -49,7 +51,7 @@ def access_of(settings: Settings) -> Access:
     Secrets are read from their files here and now, so that none travels through Ray. Raises `SetupError` where the
     instance has no server yet.
     """
-    kept = (settings.snapshot_url, settings.snapshot_days)
+    kept = (settings.snapshot_url, settings.snapshot_days, objects_url(settings))
     if settings.nats_urls:
         secret = settings.nats_password_file.read_text().strip() if settings.nats_password_file else ""
         return Access(settings.nats_urls, settings.nats_user, secret, inbox(settings.nats_user), *kept)
@@ -58,6 +60,11 @@ def access_of(settings: Settings) -> Access:
         raise SetupError(f"{settings.data} holds no instance: start one with `bomnae up`, or set BOMNAE_NATS_URLS")
     own = credentials.local(settings.data, "host")
     return Access((f"nats://{settings.host}:{found.ports.nats}",), own.user, own.password, inbox(own.user), *kept)
+
+
+def objects_url(settings: Settings) -> str:
+    """Where the erasable objects of an instance lie."""
+    return settings.objects_url or (settings.data.absolute() / "objects").as_uri()
 
 
 async def connect(access: Access, name: str) -> Client:
@@ -116,6 +123,7 @@ class Connection:
 
     def __init__(self, nc: Client, access: Access) -> None:
         self.nc, self._access = nc, access
+        self._objects: Objects | None = None
 
     @classmethod
     async def open(cls, access: Access, name: str) -> "Connection":
@@ -156,6 +164,14 @@ class Connection:
             blobs = NatsBlobs(await self.nc.jetstream().object_store(SNAPSHOTS))
         return Snapshots(blobs, context, shard, self._access.snapshot_days)
 
+    def objects(self) -> Objects:
+        """The erasable objects of the city. Raises `SetupError` where none of its folders is known."""
+        if self._objects is None:
+            if not self._access.objects_url:
+                raise SetupError("this connection was opened without the place of the erasable objects")
+            self._objects = Objects(FileBlobs(self._access.objects_url))
+        return self._objects
+
     async def observe(self, subject: str, headers: Mapping[str, str], data: bytes) -> int:
         """Publish input on a `city.raw` subject and return its INGEST sequence; durable then.
 
@@ -180,3 +196,15 @@ class Connection:
     async def feed(self, batch: Batch) -> None:
         """See `actors.shard.Sinks`."""
         await feed.publish(self.nc, feed.messages(batch))
+
+    async def keep(self, context: str, shard: int, objects: Sequence[tuple[str, bytes]]) -> None:
+        """See `actors.shard.Sinks`."""
+        await self.objects().keep(f"{context}-{shard}", objects)
+
+    async def sweep(self, context: str, shard: int, held: Collection[str]) -> None:
+        """See `actors.shard.Sinks`."""
+        await self.objects().sweep(f"{context}-{shard}", held)
+
+    async def forget(self, context: str, shard: int, position: Position) -> None:
+        """See `actors.shard.Sinks`."""
+        await erasing.erase(self.nc, context, shard, position.sequence)

@@ -158,13 +158,15 @@ def _observed(msg: Msg) -> Observed:
     return Observed(sequence, parts.entity, parts.kind, stored_at, dict(msg.headers or {}), msg.data)
 
 
-async def read_stream(nc: Client, stream: str, after: int, subject: str | None) -> AsyncIterator[Msg]:
+async def read_stream(
+    nc: Client, stream: str, after: int, subject: str | None, headers_only: bool = False
+) -> AsyncIterator[Msg]:
     """The messages behind `after` that are stored at the time of the call, in order, then stop.
 
     Raises `UnavailableError` when the server stays silent in between.
     """
     wake = asyncio.Event()
-    reader = PullReader(nc, stream, subject, wake)
+    reader = PullReader(nc, stream, subject, wake, headers_only=headers_only)
     left = await reader.open(after)
     try:
         while left > 0:

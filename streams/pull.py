@@ -31,7 +31,7 @@ class PullReader:
 
     `messages` holds what has arrived; `wake` is set when it grows. The consumer is made again from the last message
     when a consumer sequence is missing or the server forgot it (it lives in memory only). Memory is bounded by two
-    requests of `batch` messages and `max_bytes` bytes each.
+    requests of `batch` messages and `max_bytes` bytes each. `headers_only`: messages come without their data.
     """
 
     def __init__(
@@ -42,9 +42,10 @@ class PullReader:
         wake: asyncio.Event,
         batch: int = 250,
         max_bytes: int = 16 * 1024 * 1024,
+        headers_only: bool = False,
     ) -> None:
         self._nc, self._stream, self._subject, self._wake = nc, stream, subject, wake
-        self._batch, self._max_bytes = batch, max_bytes
+        self._batch, self._max_bytes, self._headers_only = batch, max_bytes, headers_only
         self.messages: deque[Msg] = deque()
         self.pending = 0
         """Messages that the server still holds behind the newest one that arrived."""
@@ -103,6 +104,7 @@ class PullReader:
             "num_replicas": 1,
             "inactive_threshold": 60_000_000_000,
             "max_waiting": 16,
+            "headers_only": self._headers_only,
         }
         subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
         if isinstance(self._subject, str):

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from actors.facility.columns import I4, I8, Columns, Mask
 from actors.envelope import is_compressed
+from actors.facility.columns import I4, I8, Columns, Mask
 from actors.facility.rows import ARROW, RANGES, UNKNOWN, Rows, UnreadableError, codes_of, too_large
 from schemas.tables import MAX_READINGS
 from streams.ingest import Observed

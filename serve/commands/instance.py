@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from schemas.errors import SetupError, UnavailableError
-from schemas.settings import Settings
+from schemas.settings import CONTEXTS, Settings
 from streams import credentials, instance
 from streams.api import JetStreamApiError, request
 from streams.connection import Access, Connection, access_of
 from streams.permissions import inbox
 from streams.server import EmbeddedServer
-from streams.subjects import ingest_stream
+from streams.subjects import WITHOUT_INPUT, ingest_stream, log_stream
 
 CONNECT_S = 10.0
 
@@ -55,8 +55,8 @@ async def shards_of(connection: Connection, settings: Settings) -> dict[str, int
     Raises `SetupError` for an instance whose streams were never made.
     """
     found = {}
-    for context in ("facility", "road"):
-        stream = ingest_stream(context)
+    for context in CONTEXTS:
+        stream = log_stream(context, 0) if context in WITHOUT_INPUT else ingest_stream(context)
         try:
             config = (await request(connection.nc, f"$JS.API.STREAM.INFO.{stream}"))["config"]
         except JetStreamApiError as error:
