@@ -8,33 +8,32 @@ The index is a plain library: no Ray, no NATS, no clock. One `Index` holds the s
     from serve.search.soft import Description
 
     index = Index(Model("osnet-x0.25", 512))              # in memory
-    index = Index.open(Model("osnet-x0.25", 512), folder)  # sealed segments in `folder`, memory-mapped; restart is the same call
+    index = Index.open(Model("osnet-x0.25", 512), folder)  # sealed segments in `folder`, mapped; a restart is this call
 
-    told = index.append(table)          # pa.Table or pa.RecordBatch of `segment.SIGHTINGS`; searchable when it returns
-    told.added, told.repeated           # rows; a sighting_id counts once however often it comes
-    told.refused                        # tuple[Refused(row, sighting_id, reason)]: the good rows of the batch still count
+    told = index.append(table)  # pa.Table or pa.RecordBatch of `segment_rows.sightings(model)`; searchable on return
+    told.added, told.repeated   # rows; a sighting_id counts once however often it comes
+    told.refused                # tuple[Refused(row, sighting_id, reason)]: the good rows of the batch still count
 
     answer = index.search(
-        queries,                        # float32 [n, d], any norm but zero
+        queries,  # float32 [n, d], any norm but zero
         k=10,
-        filters=Filters(start=t0, end=t1, cameras=frozenset({"cam-1"}), min_quality=0.5),  # all optional; times are UTC µs
-        soft=Description(upper="red", age="child"),  # optional: evidence that adds to the score and excludes nobody
-        exact=False,                    # True: never the 1-bit stage; the answer equals brute force, bit for bit
+        filters=Filters(start=t0, end=t1, cameras=frozenset({"cam-1"}), min_quality=0.5),  # optional; UTC µs
+        soft=Description(upper="red", age="child"),  # optional: adds to the score and excludes nobody
+        exact=False,  # True: never the sign bits; the answer equals brute force over half floats, bit for bit
     )
-    answer.found                        # per query: tuple[Candidate(sighting_id, camera, time, score, similarity, quality, attributes)]
-    answer.coverage                     # Coverage(rows, permitted, scanned, outside, plans={"skip": 3, "bits": 14}, exact, recall)
-    merge([answer, other], k=10)        # index.merge: the answers of several shards as one
+    answer.found     # by query: tuple[Candidate(sighting_id, camera, time, score, similarity, quality, attributes)]
+    answer.coverage  # Coverage(rows, permitted, scanned, outside_window, plans={"skip": 3, "bits": 14}, exact, recall)
 
-    index.seal()                        # closes the open segment early; `append` seals by itself at 65,536 rows
-    index.erase(ids=frozenset({"s-1"}))                        # → Erased(rows, segments, before, after: digests)
-    index.erase(cameras=frozenset({"cam-1"}), start=t0, end=t1)
-    index.drop(before=t, cameras={"cam-1": t1})                # retention → Erased; `cameras` overrides `before`
-    index.digest()                      # of all rows that can be found, whatever their segments
-    index.measure(queries_kept, …)      # recall.Recall: the 1-bit stage against exact scans, on queries seen
+    index.seal()                                     # `append` seals by itself at 65,536 rows
+    index.find("s-1")                                # Found(sighting, vector) for "more like this", or None
+    index.erase(ids={"s-1"})                         # Erased(rows, segments, before, after: digests)
+    index.erase(cameras={"cam-1"}, start=t0, end=t1)
+    index.drop(before=t, cameras={"cam-1": t1})      # retention; `cameras` overrides `before`
+    index.measure()                                  # Recall(queries, mean, lowest) of the quantised stage, or None
+    index.digest(), index.verify()                   # of all segments; of what is on disk
 
-    watch = matching.Watch(model); watch.put("case-1", vectors, threshold=0.6); watch.match(table)  # standing queries
-
-`append`, `seal`, `erase` and `drop` are serialised by a lock inside; `search` takes none and may run in other threads at any
-time: it sees the segments that were current when it began. Order of candidates: score descending, then sighting_id
-ascending. Hard filters on attributes go into `Filters(attributes={"upper": frozenset({"red"})})`; unknown is then excluded.
+Writers (`append`, `seal`, `erase`, `drop`) are serialised by a lock inside. `search` takes none and may run in other
+threads at any time: it sees the segments that were there when it began. Candidates stand by score descending, then by
+sighting_id ascending. Hard filters on attributes are `Filters(attributes={"upper": frozenset({"red"})})`; a sighting
+whose attribute is unknown is then excluded.
 """

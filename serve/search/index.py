@@ -1,7 +1,6 @@
 """The sightings of one model, searchable as soon as they are appended. See the package's docstring for its use."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from serve.search import soft as evidence
-from serve.search.index_search import Answer, Candidate, Coverage, Effort, candidate, coverage, plan, rank, search
+from serve.search.index_search import Answer, Candidate, Effort, candidate, coverage, plan, search
 from serve.search.plan import EVER, NO_BOUND, Filters, Retention, bind
 from serve.search.quantise import Model, encode_queries
+from serve.search.recall import Asked, Gauge, Recall, adapted
 from serve.search.segment import SEALED_ROWS, Mask, Segment, sort
 from serve.search.segment_digest import digest
-from serve.search.segment_rows import Checked, Refused, Rows, Vocabularies, check, hashes
+from serve.search.segment_rows import Refused, Rows, Vocabularies, check, hashes
 from serve.search.soft import Description
 from serve.search.store import Store
 
@@ -56,7 +56,6 @@ class State:
     sealed: tuple[Segment, ...] = ()
     loose: tuple[Segment, ...] = ()
     retention: Retention = NO_BOUND
-    position: int | None = None
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -69,18 +68,18 @@ class Index:
 
     def __init__(self, model: Model, store: Store | None = None) -> None:
         self.model, self.store, self.texts, self.effort = model, store, Vocabularies(), Effort()
-        self.recall: float | None = None
+        self.recall: Recall | None = None
+        self._gauge = Gauge()
         self._lock, self._state = Lock(), State()
-        self._latest: int | None = None
         if store:
             kept = store.open(self.texts)
-            self._state = State(kept.segments, (), kept.retention, kept.position)
+            self._state = State(kept.segments, (), kept.retention)
 
     @staticmethod
     def open(model: Model, folder: Path) -> "Index":
         """With sealed segments in `folder`, those that are there mapped. Raises `DamagedStoreError`.
 
-        Loose rows of an earlier process are gone: append again what came after `position`.
+        Loose rows of an earlier process are gone: append again what came since the last `seal`.
         """
         return Index(model, Store(folder, model))
 
@@ -89,54 +88,36 @@ class Index:
         """What is there now."""
         return self._state
 
-    @property
-    def position(self) -> int | None:
-        """The `position` of the last append of which every row is sealed."""
-        return self._state.position
-
     def __len__(self) -> int:
         return sum(len(segment) for segment in self._state.segments)
 
-    def check(self, table: pa.Table | pa.RecordBatch) -> Checked:
-        """Check and encode a batch once, for `append` and for watches."""
-        with self._lock:
-            return check(table, self.model, self.texts)
+    def append(self, table: pa.Table | pa.RecordBatch) -> Appended:
+        """Add the good rows of `sightings(model)` that are new; they can be found when this returns. Safe to repeat.
 
-    def append(self, batch: Checked | pa.Table | pa.RecordBatch, position: int | None = None) -> Appended:
-        """Add the good rows that are new; they can be found when this returns. Safe to repeat.
-
-        `position` is the caller's place in its log after this batch: it becomes `self.position` once all is sealed.
+        Raises `pa.ArrowInvalid` or `KeyError` for a table that cannot be read at all. It takes longer each
+        time that 65,536 rows are full, by the writing of a segment.
         """
-        rows, numbers, refused = batch if isinstance(batch, Checked) else self.check(batch)
         with self._lock:
-            state = self._state
-            old = rows.time < state.retention.floors(self.texts)[rows.camera]
+            rows, numbers, refused = check(table, self.model, self.texts)
+            old = rows.time < self._state.retention.floors(self.texts)[rows.camera]
             refused += tuple(
                 Refused(int(numbers[row]), rows.ids[int(row)].as_py(), "older than its camera's retention")
                 for row in np.flatnonzero(old)
             )
-            new = _first_of_each(rows.ids) & ~old & ~_known(rows.ids, state.segments)
-            added = int(np.count_nonzero(new))
-            fresh = rows.take(np.flatnonzero(new))
-            for at in range(0, added, SEALED_ROWS):
-                self._add(fresh.take(np.arange(at, min(at + SEALED_ROWS, added))))
-            self._latest = position if position is not None else self._latest
-            if self._loose_rows() >= SEALED_ROWS:
-                self._seal()
-        return Appended(added, len(rows) - added - int(np.count_nonzero(old)), refused)
+            new = np.flatnonzero(_first_of_each(rows.ids) & ~old & ~_known(rows.ids, self._state.segments))
+            for at in range(0, len(new), SEALED_ROWS):
+                self._add(rows.take(new[at : at + SEALED_ROWS]))
+        return Appended(len(new), len(rows) - len(new) - int(np.count_nonzero(old)), refused)
 
     def _add(self, rows: Rows) -> None:
-        """Put them behind the loose ones, which stay few: each at least twice the next."""
-        if self._loose_rows() >= SEALED_ROWS:
-            self._seal()
+        """Put them behind the loose ones, which stay few: each at least twice the next. Seal when there are enough."""
         loose = [*self._state.loose, Segment.of(sort(rows))]
         while len(loose) > 1 and len(loose[-2]) < 2 * len(loose[-1]):
             last = loose.pop()
             loose[-1] = _merged([loose[-1], last])
         self._state = replace(self._state, loose=tuple(loose))
-
-    def _loose_rows(self) -> int:
-        return sum(map(len, self._state.loose))
+        if sum(map(len, loose)) >= SEALED_ROWS:
+            self._seal()
 
     def seal(self) -> None:
         """Seal what is loose, whatever its size."""
@@ -147,14 +128,12 @@ class Index:
         state = self._state
         if state.loose:
             whole = _merged(state.loose)
-            sealed = (*state.sealed, self.store.write(whole, self.texts) if self.store else whole)
-            self._become(State(sealed, (), state.retention, self._latest))
-        elif self._latest != state.position:
-            self._become(replace(state, position=self._latest))
+            stored = self.store.write(whole, self.texts) if self.store else whole
+            self._become(State((*state.sealed, stored), (), state.retention))
 
     def _become(self, state: State) -> None:
         if self.store:
-            self.store.commit(state.sealed, state.retention, state.position, self.texts)
+            self.store.commit(state.sealed, state.retention, self.texts)
         self._state = state
 
     def search(
@@ -169,13 +148,31 @@ class Index:
 
         With `exact`, and always with `soft`, the answer is proved to be the one of a brute force over the half floats.
         """
+        answer = self._search(queries, k, filters, soft, None if exact else self.effort)
+        if not answer.coverage.exact:
+            self._gauge.saw(Asked(np.atleast_2d(np.asarray(queries, np.float32))[0], k, filters))
+        return answer
+
+    def _search(
+        self, queries: npt.ArrayLike, k: int, filters: Filters, soft: Description | None, effort: Effort | None
+    ) -> Answer:
         state = self._state  # before the texts: whatever these segments name is among them
         given = encode_queries(queries, self.model)
-        bound = bind(filters, state.retention, self.texts)
         bonus = evidence.bind(soft, self.texts)
-        parts = plan(state.segments, bound, exact or bool(bonus.tables), self.effort)
-        found = search(parts, given, k, bonus, self.texts, self.model.scale, self.effort)
-        return Answer(found, coverage(parts, self.recall))
+        exact = effort is None or bool(bonus.tables)
+        parts = plan(state.segments, bind(filters, state.retention, self.texts), exact, effort or Effort())
+        found = search(parts, given, k, bonus, self.texts, (effort or Effort()).width)
+        return Answer(found, coverage(parts, None if self.recall is None else self.recall.mean))
+
+    def measure(self) -> Recall | None:
+        """Ask some of the latest quantised searches again, exactly too, and adapt `effort` to the recall.
+
+        None where none was kept. Takes two searches each, of at most 32; call it now and then, off the searching threads.
+        """
+        recall = self._gauge.measure(lambda asked, effort: self._search(*asked, None, effort), self.effort)
+        if recall is not None:
+            self.recall, self.effort = recall, adapted(self.effort, recall)
+        return recall
 
     def find(self, sighting_id: str) -> Found | None:
         """A sighting by its id, with its vector; None where it is not there or beyond its camera's retention."""
@@ -248,7 +245,7 @@ class Index:
             after.append(digest(rest, self.texts))
             kept[sealed].append(self.store.write(rest, self.texts) if sealed and self.store else rest)
         if gone or retention != state.retention:
-            self._become(State(tuple(kept[True]), tuple(kept[False]), retention, state.position))
+            self._become(State(tuple(kept[True]), tuple(kept[False]), retention))
         return Erased(gone, len(before), tuple(before), tuple(after))
 
     def digest(self) -> str:
@@ -260,33 +257,6 @@ class Index:
         """Read everything on disk and compare it with its digests. Raises `DamagedStoreError`."""
         if self.store:
             self.store.verify(self._state.sealed, self.texts)
-
-
-def merge(answers: Sequence[Answer], k: int) -> Answer:
-    """The answers of several shards to the same queries as one: the k best of each query, coverage added up."""
-    of_each = zip(*(answer.found for answer in answers), strict=True)
-    found = tuple(_best(candidates, k) for candidates in of_each)
-    said = [answer.coverage for answer in answers]
-    recalls = [one.recall for one in said if one.recall is not None]
-    plans: Counter[str] = sum((Counter(one.plans) for one in said), Counter())
-    return Answer(
-        found,
-        Coverage(
-            rows=sum(one.rows for one in said),
-            permitted=sum(one.permitted for one in said),
-            scanned=sum(one.scanned for one in said),
-            outside_window=sum(one.outside_window for one in said),
-            plans=dict(plans),
-            exact=all(one.exact for one in said),
-            recall=min(recalls, default=None),
-        ),
-    )
-
-
-def _best(found: Sequence[Sequence[Candidate]], k: int) -> tuple[Candidate, ...]:
-    """A sighting that two shards hold, as while a segment moves, counts once."""
-    once = {one.sighting_id: one for many in found for one in sorted(many, key=rank, reverse=True)}
-    return tuple(sorted(once.values(), key=rank)[:k])
 
 
 def _merged(segments: Sequence[Segment]) -> Segment:

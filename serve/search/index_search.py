@@ -103,20 +103,20 @@ def coverage(parts: Sequence[Part], recall: float | None) -> Coverage:
     )
 
 
-def near(part: Part, queries: Queries, wanted: int, scale: float) -> list[Near]:
+def near(part: Part, queries: Queries, wanted: int) -> list[Near]:
     """Candidates of every query, `wanted` where the segment has as many."""
     segment, seen, kind = part.segment, part.permitted, part.plan.kind
     if kind == "gather":
         everything = slice(0, len(segment)) if seen.mask is None and seen.spans is None else seen.chosen()
         rows = np.arange(len(segment)) if isinstance(everything, slice) else everything
-        scores = segment.code_scores(queries.rotated, everything) / np.float32(scale)
+        scores = segment.code_scores(queries.rotated, everything)
         return [Near(rows, one, -np.inf) for one in scores]
     mask = seen.whole_mask(len(segment))
     if kind.startswith("bits"):
         _, found = segment.near_bits(queries.bits, wanted, mask)
         chosen = [np.sort(one[one >= 0]) for one in found]
         pairs = zip(chosen, queries.rotated, strict=True)
-        scores_of = [segment.code_scores(one[None], rows)[0] / np.float32(scale) for rows, one in pairs]
+        scores_of = [segment.code_scores(one[None], rows)[0] for rows, one in pairs]
         return [Near(rows, one, -np.inf) for rows, one in zip(chosen, scores_of, strict=True)]
     return _near_codes(part, queries, wanted, mask)
 
@@ -228,7 +228,7 @@ def _kth(scores: Scores, k: int) -> float:
 
 
 def search(
-    parts: Sequence[Part], queries: Queries, k: int, bonus: Bonus, texts: Vocabularies, scale: float, effort: Effort
+    parts: Sequence[Part], queries: Queries, k: int, bonus: Bonus, texts: Vocabularies, width: int
 ) -> tuple[tuple[Candidate, ...], ...]:
     """The k best of every query among the permitted rows of all parts.
 
@@ -238,8 +238,8 @@ def search(
     if not live or not len(queries.exact):
         return tuple(() for _ in queries.exact)
     proved = not any(part.plan.kind.startswith("bits") for part in live)
-    wanted = max(100, 4 * k) * (1 if proved else effort.width)
-    fetched = [near(part, queries, wanted, scale) for part in live]
+    wanted = max(100, 4 * k) * (1 if proved else width)
+    fetched = [near(part, queries, wanted) for part in live]
     answers = []
     for number in range(len(queries.exact)):
         query, candidates = queries.only(number), [one[number] for one in fetched]

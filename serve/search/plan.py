@@ -20,8 +20,8 @@ EVER = 2**62
 class Filters:
     """What a search may see; everything by default. `start` ≤ time < `end` in µs; areas come as sets of cameras.
 
-    `attributes` are hard: a sighting whose attribute is another, or unknown, is not permitted. `floors`: cameras of which
-    nothing before a moment of their own may be seen.
+    `attributes` are hard: a sighting whose attribute is another, or unknown, is not permitted. `floors`: cameras of
+    which nothing before a moment of their own may be seen.
     """
 
     start: int = -EVER

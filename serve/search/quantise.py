@@ -64,8 +64,9 @@ class Queries(NamedTuple):
 
     exact: npt.NDArray[np.float64]
     rotated: Floats
+    """Rotated and divided by the scale: its products with codes are similarities."""
     whole: Floats
-    """`rotated` in whole numbers from -127 to 127: faiss cuts the fractions of a query for int8 codes off."""
+    """The same direction in whole numbers from -127 to 127: faiss cuts the fractions of a query for int8 codes off."""
     units: Floats
     """What one of `whole` times one of the codes is worth in similarity."""
     error: float
@@ -147,6 +148,7 @@ def encode_queries(vectors: npt.ArrayLike, model: Model) -> Queries:
     whole = np.rint(rotated / steps)
     error = float(np.linalg.norm(rotated - whole * steps, axis=1).max(initial=0.0))
     units = steps[:, 0] / np.float32(model.scale)
+    rotated /= np.float32(model.scale)
     return Queries(half.astype(np.float64), rotated, whole, units, error, _signs(projected))
 
 

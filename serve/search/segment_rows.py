@@ -141,7 +141,7 @@ def hashes(ids: pa.Array) -> npt.NDArray[np.uint64]:
 
 
 class Checked(NamedTuple):
-    """The good rows of a batch, encoded, and why the others were refused. Encoded once, used by index and watches."""
+    """The good rows of a batch, encoded, and why the others were refused."""
 
     rows: Rows
     numbers: npt.NDArray[np.intp]

@@ -46,7 +46,6 @@ class Kept:
 
     segments: tuple[Segment, ...] = ()
     retention: Retention = NO_BOUND
-    position: int | None = None
 
 
 class Store:
@@ -70,7 +69,7 @@ class Store:
         segments = tuple(self._map(one, texts) for one in listed.values())
         kept = said.get("retention", {})
         retention = Retention(**kept) if kept else NO_BOUND
-        return Kept(segments, retention, said.get("position"))
+        return Kept(segments, retention)
 
     def write(self, segment: Segment, texts: Vocabularies) -> Segment:
         """Store a segment that no manifest names yet; the same one, mapped and named by its digest."""
@@ -92,15 +91,12 @@ class Store:
         _sync(self.folder)
         return self._map(self._entry(Segment.over(**_parts(segment), name=name), texts), texts)
 
-    def commit(
-        self, segments: Sequence[Segment], retention: Retention, position: int | None, texts: Vocabularies
-    ) -> None:
+    def commit(self, segments: Sequence[Segment], retention: Retention, texts: Vocabularies) -> None:
         """From now on these segments count, and what the manifest does not name any longer is unlinked."""
         said = {
             "version": VERSION,
             "model": self.model.name,
             "dimension": self.model.dimension,
-            "position": position,
             "retention": {"before": retention.before, "cameras": dict(retention.cameras)},
             "segments": [self._entry(segment, texts) for segment in segments],
         }
