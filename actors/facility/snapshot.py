@@ -69,7 +69,8 @@ def digest(shard: Shard) -> str:
     whole = hashlib.blake2b(b"".join(shard.pieces[name] for name in shard.facilities), digest_size=16)
     whole.update(_config_digest(shard))
     for array in shard.columns.live().values():
-        whole.update(memoryview(array).cast("B"))
+        if array.size:  # what is empty has no bytes, and cannot be cast to them
+            whole.update(array.data.cast("B"))
     return whole.hexdigest()
 
 
