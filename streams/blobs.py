@@ -35,8 +35,16 @@ class Blobs(Protocol):
         ...
 
 
+class ListedBlobs(Blobs, Protocol):
+    """Blobs whose names can be asked for."""
+
+    async def names(self, prefix: str) -> list[str]:
+        """The names of all blobs below a folder, sorted."""
+        ...
+
+
 class MemoryBlobs:
-    """`Blobs` in a dictionary."""
+    """`ListedBlobs` in a dictionary."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
@@ -52,6 +60,10 @@ class MemoryBlobs:
     async def delete(self, name: str) -> None:
         """See `Blobs`."""
         self.blobs.pop(name, None)
+
+    async def names(self, prefix: str) -> list[str]:
+        """See `ListedBlobs`."""
+        return sorted(name for name in self.blobs if name.startswith(f"{prefix}/"))
 
 
 class FileBlobs:

@@ -147,7 +147,7 @@ class Holdings:
         )
         self.erase(event)
         if self._dutiful("sighting", shard):
-            self.catalogue.add_task(ERASE, f"{event.camera}/{event.erasure}", {"sequence": sequence})
+            self.catalogue.add_task(ERASE, f"{event.camera}/{event.erasure}", {"shard": shard, "sequence": sequence})
 
     def erase(self, asked: ErasureRequested) -> None:
         """Remove the rows from every index, and keep what that did for the receipt."""
@@ -175,6 +175,10 @@ class Holdings:
         self.missing = tuple(self.catalogue.blocks("state = ?", MISSING))
         if not event.last:
             return
+        for asked in self.pending(event.camera):
+            if asked.erasure == event.erasure:
+                # Sightings of its window that came after it was asked for.
+                self.erase(asked)
         self.catalogue.do("UPDATE erasures SET done = 1 WHERE camera = ? AND erasure = ?", event.camera, event.erasure)
         self.catalogue.do("DELETE FROM segments WHERE camera = ? AND erasure = ?", event.camera, event.erasure)
         self.catalogue.done(ERASE, f"{event.camera}/{event.erasure}")

@@ -73,10 +73,11 @@ class Pools:
 
     def erase(self, asked: ErasureRequested) -> list[tuple[Pool, Erased]]:
         """Remove what is asked from every index, codes included; safe to repeat. What changed, by pool."""
-        what: dict[str, Any] = {"ids": frozenset(asked.sightings)}
+        what: dict[str, Any] = {"ids": {f"{asked.camera}{_OF}{one}" for one in asked.sightings}}
         if asked.window is not None:
-            what = {"start": micros(asked.window.start), "end": micros(asked.window.end)}
-        gone = [(pool, index.erase(cameras=frozenset({asked.camera}), **what)) for pool, index in self.indexes.items()]
+            start, end = micros(asked.window.start), micros(asked.window.end)
+            what = {"cameras": {asked.camera}, "start": start, "end": end}
+        gone = [(pool, index.erase(**what)) for pool, index in self.indexes.items()]
         return [(pool, one) for pool, one in gone if one.rows]
 
     def drop(self, before: Mapping[str, int]) -> int:

@@ -20,7 +20,7 @@ from schemas.errors import BomnaeError, UnavailableError
 from schemas.models import Calibration
 from schemas.person import WatchStarted
 from schemas.registry import read_event
-from schemas.sighting import SightingsObserved
+from schemas.sighting import SegmentErased, SightingsObserved
 from serve.search import blocks, queries
 from serve.search.asking import Question, Replies, Reply, Rested
 from serve.search.cameras import floors
@@ -32,7 +32,7 @@ from serve.search.pools import Looked
 from serve.search.queries import Sought
 from serve.search.store import DamagedStoreError
 from serve.search.watching import Watching
-from streams.blobs import Blobs
+from streams.blobs import ListedBlobs
 from streams.log import Batch
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class SearchShard:
         self,
         folder: Path,
         place: Place,
-        blobs: Blobs,
+        blobs: ListedBlobs,
         clock: Callable[[], int],
         calibrations: Mapping[str, Calibration] | None = None,
     ) -> None:
@@ -272,6 +272,12 @@ class SearchShard:
             if table is not None and (row := blocks.row_of(table, sighting)) is not None:
                 return row
         return None
+
+    def receipts(self, partition: int, sequence: int, camera: str, erasure: str) -> list[SegmentErased]:
+        """What the erasure at a place of a log did here. Raises `UnavailableError` before that place is read."""
+        if self.position("sighting", partition) < sequence:
+            raise UnavailableError(f"{self.place.name} has not come to erasure {erasure} of {camera} yet")
+        return self.holdings.receipts(camera, erasure)
 
     def close(self) -> None:
         """Close the files."""

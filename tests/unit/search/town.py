@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from actors.sighting.blocks import name_of, packed
+from actors.sighting.fold import keys_text
 from schemas.base import Event, from_micros
 from schemas.facility import Position
 from schemas.road import Window
@@ -97,7 +98,7 @@ class Town:
             model=model,
             dimensions=rows.shape[1],
             rows=count,
-            keys="",
+            keys=keys_text(np.arange(count, dtype=np.uint64) + np.uint64(1000 * self._made)),
             **span,
         )
 

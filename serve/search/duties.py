@@ -1,0 +1,223 @@
+"""What a search shard does outside of itself: erases blocks and files receipts, ends cases, tells hits.
+
+Tasks come from the log (what is requested and not completed) and stay until the log says that they are done, so that
+whatever dies in between, somebody begins again; each step is harmless to repeat.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import orjson
+
+from schemas.base import Command, from_micros, micros
+from schemas.errors import BomnaeError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from schemas.person import Candidate, CompleteCaseErasure, RecordHits
+from schemas.sighting import BlockErased, CompleteErasure, ErasureRequested, RequestErasure, SegmentErased
+from serve.search import blocks
+from serve.search.cases import CASE
+from serve.search.catalogue import Block, Task
+from serve.search.holdings import DELETE, ERASE, HITS
+from serve.search.shard import SearchShard
+
+logger = logging.getLogger(__name__)
+
+Submit = Callable[[Sequence[Command]], Awaitable[Sequence[BomnaeError | None]]]
+"""Have commands decided by their shards' owners; for each None when it is durable, or why it is not."""
+Others = Callable[[int, int, str, str], Awaitable[list[SegmentErased]]]
+"""What the other copies of a shard did for an erasure that stands at this place of a log partition.
+
+Raises `UnavailableError` while one of them has not come that far.
+"""
+Forget = Callable[[str], Awaitable[object]]
+
+SYSTEM = "system"
+AGAIN_S = 5.0
+_TOLD_AT_ONCE = 2000
+_HITS_AT_ONCE = 100
+_NAMED_AT_ONCE = 1000
+T = TypeVar("T")
+_IMPOSSIBLE = ConflictError, NotFoundError, InvalidError, ForbiddenError
+
+
+class Duties:
+    """Of one shard. `forget_case` deletes what else is kept of a case's hits."""
+
+    def __init__(
+        self, shard: SearchShard, submit: Submit, others: Others, forget_case: Forget, clock: Callable[[], int]
+    ) -> None:
+        self._shard, self._submit, self._others, self._forget_case = shard, submit, others, forget_case
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Do what there is to do, until cancelled; what fails is tried again."""
+        while True:
+            self._shard.tasked.clear()
+            left = await self.work()
+            try:
+                await asyncio.wait_for(self._shard.tasked.wait(), AGAIN_S if left else None)
+            except TimeoutError:
+                continue
+
+    async def work(self) -> int:
+        """Try everything once; how much is left that failed."""
+        failed = 0
+        for task in self._shard.catalogue.tasks(ERASE):
+            failed += await self._tried(task, self._erase(task))
+        for task in self._shard.catalogue.tasks(CASE):
+            failed += await self._tried(task, self._end(task))
+        for task in self._shard.catalogue.tasks(DELETE):
+            failed += await self._tried(task, self._delete(task))
+        by_watch: dict[tuple[str, str], list[Task]] = {}
+        for task in self._shard.catalogue.tasks(HITS):
+            by_watch.setdefault((task.data["case"], task.data["watch"]), []).append(task)
+        for tasks in by_watch.values():
+            failed += await self._tried(tasks[0], self._tell(tasks))
+        return failed
+
+    async def _tried(self, task: Task, doing: Awaitable[None]) -> int:
+        try:
+            await doing
+        except (BomnaeError, OSError, TimeoutError) as error:
+            logger.warning("%s: %s %s: %s; trying again", self._shard.place.name, task.kind, task.key, error)
+            return 1
+        return 0
+
+    async def _command(self, command: Command) -> BomnaeError | None:
+        (refusal,) = await self._submit([command])
+        return refusal
+
+    async def _delete(self, task: Task) -> None:
+        await self._shard.blobs.delete(blocks.name_of(task.key))
+        self._shard.catalogue.done(DELETE, task.key)
+
+    async def _tell(self, tasks: Sequence[Task]) -> None:
+        for some in _parts(tasks, _HITS_AT_ONCE):
+            hits = tuple(Candidate.model_validate(task.data["candidate"]) for task in some)
+            told = some[0].data
+            command = RecordHits(case=told["case"], watch=told["watch"], hits=hits, at=self._now, by=SYSTEM)
+            refusal = await self._command(command)
+            if refusal is not None and not isinstance(refusal, _IMPOSSIBLE):
+                raise refusal
+            # A watch that has ended wants none of them.
+            for task in some:
+                self._shard.catalogue.done(HITS, task.key)
+
+    @property
+    def _now(self) -> datetime:
+        return from_micros(self._clock())
+
+    async def _erase(self, task: Task) -> None:
+        camera, erasure = task.key.split("/")
+        asked = next((one for one in self._shard.holdings.pending(camera) if one.erasure == erasure), None)
+        if asked is None:
+            self._shard.catalogue.done(ERASE, task.key)
+            return
+        segments = await self._others(task.data["shard"], task.data["sequence"], camera, erasure)
+        plan = await self._plan(asked)
+        for one in plan:
+            await self._shard.blobs.delete(blocks.name_of(one.before))
+        segments += self._shard.holdings.receipts(camera, erasure)
+        parts = list(_parts(plan, _TOLD_AT_ONCE)) or [()]
+        for number, part in enumerate(parts):
+            last = number == len(parts) - 1
+            refusal = await self._command(
+                CompleteErasure(
+                    camera=camera,
+                    erasure=erasure,
+                    blocks=part,
+                    segments=tuple(segments[:_TOLD_AT_ONCE]) if last else (),
+                    last=last,
+                    at=self._now,
+                    by=SYSTEM,
+                )
+            )
+            if refusal is not None:
+                raise refusal
+        await self._shard.blobs.delete(_plan_of(asked))
+
+    async def _plan(self, asked: ErasureRequested) -> list[BlockErased]:
+        """Which blocks become what. Kept as an object before anything is deleted, and continued after a crash."""
+        name, blobs = _plan_of(asked), self._shard.blobs
+        kept = [BlockErased.model_validate(one) for one in orjson.loads(await blobs.get(name) or b"[]")]
+        there = {one.block: one for one in self._touched(asked)}
+        plan = [one for one in kept if one.before in there]
+        for one in kept:
+            # Expired meanwhile, and what was to replace it with it.
+            if one.after and one.before not in there and not self._shard.catalogue.blocks("block = ?", one.after):
+                await blobs.delete(blocks.name_of(one.after))
+        changes = [await self._rewritten(block, asked) for block in sorted(there.keys() - {one.before for one in kept})]
+        plan += [one for one in changes if one is not None]
+        await blobs.put(name, orjson.dumps([one.model_dump() for one in plan]))
+        return plan
+
+    def _touched(self, asked: ErasureRequested) -> list[Block]:
+        if asked.window is None:
+            return self._shard.catalogue.blocks("camera = ?", asked.camera)
+        start, end = micros(asked.window.start), micros(asked.window.end)
+        return self._shard.catalogue.blocks("camera = ? AND last >= ? AND first < ?", asked.camera, start, end)
+
+    async def _rewritten(self, block: str, asked: ErasureRequested) -> BlockErased | None:
+        table = await blocks.fetch(self._shard.blobs, block)
+        if table is None:
+            return None
+        rest = await asyncio.to_thread(blocks.without, table, asked)
+        if rest.num_rows == table.num_rows:
+            return None
+        gone, after = table.num_rows - rest.num_rows, ""
+        if rest.num_rows:
+            after, data = blocks.packed(rest)
+            await self._shard.blobs.put(blocks.name_of(after), data)
+        return BlockErased(before=block, after=after, rows=gone, left=rest.num_rows)
+
+    async def _end(self, task: Task) -> None:
+        """Erase what an ended case leaves: its objects, its hits, and the sightings confirmed as the person."""
+        case, catalogue = task.key, self._shard.catalogue
+        erasures = await self._request(case)
+        objects = {name for (name,) in catalogue.ask("SELECT object FROM case_objects WHERE person_case = ?", case)}
+        for name in await self._shard.blobs.names(f"cases/{case}"):
+            await self._shard.blobs.delete(name)
+        await self._forget_case(case)
+        told = tuple(sorted(objects))
+        refusal = await self._command(
+            CompleteCaseErasure(case=case, objects=told, erasures=erasures, at=self._now, by=SYSTEM)
+        )
+        if refusal is not None:
+            raise refusal
+
+    async def _request(self, case: str) -> tuple[str, ...]:
+        by_camera: dict[str, list[str]] = {}
+        found = self._shard.catalogue.ask(
+            "SELECT camera, sighting FROM case_sightings WHERE person_case = ? ORDER BY camera, sighting", case
+        )
+        for camera, sighting in found:
+            by_camera.setdefault(camera, []).append(sighting)
+        erasures: list[str] = []
+        for camera, sightings in by_camera.items():
+            for part in _parts(sightings, _NAMED_AT_ONCE):
+                name = f"case-{hashlib.sha256(repr((case, camera, part)).encode()).hexdigest()[:24]}"
+                command = RequestErasure(
+                    camera=camera,
+                    erasure=name,
+                    sightings=part,
+                    reason="사건 종료 · the case has ended",
+                    case=case,
+                    at=self._now,
+                    by=SYSTEM,
+                )
+                refusal = await self._command(command)
+                if refusal is not None and not isinstance(refusal, NotFoundError):
+                    raise refusal
+                erasures.append(name)
+        return tuple(erasures)
+
+
+def _plan_of(asked: ErasureRequested) -> str:
+    return f"erasures/{asked.camera}.{asked.erasure}.json"
+
+
+def _parts(all_of: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
+    return (tuple(all_of[at : at + size]) for at in range(0, len(all_of), size))
