@@ -14,15 +14,15 @@ Count = Annotated[int, Field(ge=0)]
 class Calibration(Frozen):
     """What a cosine of two embeddings of one model means: P(same person) = 1 / (1 + exp(-(a · cosine + b))).
 
-    `b` holds the prior: another prior p moves it by logit(p) - logit(prior). At `threshold` and above, the share
-    `false_positive_rate` of the pairs of different persons that were fitted on was taken for the same.
+    `b` holds the prior: another prior p moves it by logit(p) - logit(prior). The threshold was chosen on some persons,
+    and `false_positive_rate` is what it let through among others.
     """
 
     a: float = Field(description="Slope per unit of cosine.")
     b: float = Field(description="Intercept, the prior included.")
     prior: Share = Field(description="P(same person) before looking, that `b` assumes.")
     threshold: float = Field(ge=-1, le=1, description="Cosine below which a candidate counts as nobody.")
-    false_positive_rate: Share = Field(description="Share of pairs of different persons at or above the threshold.")
+    false_positive_rate: Share = Field(description="Share of the pairs of two persons, none of them fitted on, at or above it.")
     same_pairs: Count = Field(description="Pairs of one person that were fitted on.")
     different_pairs: Count = Field(description="Pairs of two persons that were fitted on.")
     persons: Count
