@@ -214,3 +214,13 @@ class DivergenceError(BomnaeError):
 
     def __str__(self) -> str:
         return f"{self.log} at sequence {self.sequence}: replay gives another {self.what} than the log holds"
+
+
+@dataclass
+class ObjectError(DivergenceError):
+    """An erasable object is not what its log says: `what` it is though it should not be, or the other way round."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.log} at sequence {self.sequence}: {self.name} {self.what}"

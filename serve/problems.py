@@ -33,6 +33,7 @@ STATUS: dict[type[errors.BomnaeError], tuple[int, str]] = {
     errors.FencedError: (503, "owner-changed"),
     errors.LogGapError: (503, "log-gap"),
     errors.DivergenceError: (500, "divergence"),
+    errors.ObjectError: (500, "divergence"),
     errors.UnknownEventError: (500, "unknown-event"),
     errors.PackError: (500, "pack"),
     errors.SetupError: (500, "setup"),

@@ -20,14 +20,13 @@ from streams import credentials
 from streams.server import EmbeddedServer
 from streams.topology import RETENTION, Topology, ensure_streams
 
-SHARDS = {"facility": 2, "road": 2}
+SHARDS = {"facility": 2, "road": 2, "sighting": 2, "person": 1}
 
 
 def settings_for(folder: Path) -> Settings:
     """Few shards, snapshots each second, and a port that is set once the API listens."""
-    return Settings(
-        data=folder, http_port=0, facility_shards=SHARDS["facility"], road_shards=SHARDS["road"], snapshot_every_s=1
-    )
+    counts = {f"{context}_shards": count for context, count in SHARDS.items()}
+    return Settings(data=folder, http_port=0, snapshot_every_s=1, **counts)
 
 
 class _Views(Views):
