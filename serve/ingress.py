@@ -18,7 +18,7 @@ def environment(settings: Settings) -> dict[str, str]:
     socket's path may have 107 characters at most.
     """
     folder = Path(tempfile.mkdtemp(prefix="bomnae-"))
-    metrics, stats, first = free_ports(3)
+    metrics, stats, fallback, first = free_ports(4)
     first = settings.replica_port_first or first
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -32,6 +32,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(settings.haproxy_metrics_port or metrics),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(settings.haproxy_stats_port or stats),
+        # Serve shares this port with whoever has it: an ingress without replicas would pass requests to another city.
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
         # Ray's template has no word for it, so it rides on the line of another option: the ingress appends to
         # X-Forwarded-For whom it hears, and the app counts it among the proxies that it believes.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",

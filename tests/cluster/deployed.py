@@ -25,6 +25,8 @@ from tests.unit.test_ops_files import ROOT, environment
 
 BIN = Path(sys.executable).parent
 NATS = ROOT / "docs" / "nats"
+PER_INSTANCE = ("_PORT", "_PATH", "_LOC", "_BASE", "_FILE")
+"""What Serve's variables for ports and paths end in."""
 SMALL = {"BOMNAE_FACILITY_SHARDS": "4", "BOMNAE_ROAD_SHARDS": "2", "BOMNAE_SHARD_HOSTS": "2"}
 """Less than cluster.yaml has: all machines of this cluster are one."""
 
@@ -133,13 +135,13 @@ class Deployed(Asked):
 
     def _node(self, name: str, *arguments: str) -> None:
         """`ray start` with the ports and paths of this instance; `--block` keeps the node's processes below ours."""
-        agent, client, metrics, fallback = ingress.free_ports(4)
+        agent, client, metrics = ingress.free_ports(3)
         ports = [f"--dashboard-agent-listen-port={agent}", f"--metrics-export-port={metrics}"]
         if "--head" in arguments:
             ports.append(f"--ray-client-server-port={client}")
         own = [*ports, "--node-ip-address=127.0.0.1", f"--temp-dir={self._ray}", "--disable-usage-stats", "--block"]
-        apart = {**ingress.environment(Settings()), "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback)}
-        self._launch(name, [BIN / "ray", "start", *arguments, *own], **{**apart, **self.environment})
+        apart = {one: value for one, value in ingress.environment(Settings()).items() if one.endswith(PER_INSTANCE)}
+        self._launch(name, [BIN / "ray", "start", *arguments, *own], **apart)
 
     def _launch(self, name: str, command: list[Any], **more: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:

@@ -1,5 +1,6 @@
 """What a start refuses and how it says so; two instances side by side; a stop and the next start."""
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.cluster.running import Running
@@ -88,6 +90,15 @@ def events(city: Running, facility: str) -> list[dict[str, Any]]:
     return items
 
 
+def listening(city: Running) -> set[int]:
+    """The ports of all its processes."""
+    found: set[int] = set()
+    for one in city.descendants(""):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found |= {each.laddr.port for each in one.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    return found
+
+
 @pytest.mark.timeout(300)
 def test_two_instances_run_side_by_side_and_one_goes_on_after_ctrl_c(city: Running, tmp_path: Path) -> None:
     other = Running(tmp_path / "data").start()
@@ -98,6 +109,7 @@ def test_two_instances_run_side_by_side_and_one_goes_on_after_ctrl_c(city: Runni
         before = other.get("/v1/facilities/beside", min_position=sent.json()["position"])
         history = events(other, "beside")
         assert city.api.get("/v1/facilities/beside").status_code == 404
+        assert not listening(city) & listening(other)
         assert other.process is not None
         family = other.descendants("")
         other.process.send_signal(signal.SIGINT)
