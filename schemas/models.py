@@ -22,7 +22,9 @@ class Calibration(Frozen):
     b: float = Field(description="Intercept, the prior included.")
     prior: Share = Field(description="P(same person) before looking, that `b` assumes.")
     threshold: float = Field(ge=-1, le=1, description="Cosine below which a candidate counts as nobody.")
-    false_positive_rate: Share = Field(description="Share of the pairs of two persons, none of them fitted on, at or above it.")
+    false_positive_rate: Share = Field(
+        description="Share of the pairs of two persons, none of them fitted on, at or above it."
+    )
     same_pairs: Count = Field(description="Pairs of one person that were fitted on.")
     different_pairs: Count = Field(description="Pairs of two persons that were fitted on.")
     persons: Count

@@ -8,7 +8,9 @@ from schemas.models import Calibration
 from serve.search.calibration import PRIOR, log_odds
 
 
-def _made(a: float, b: float, threshold: float, rate: float, pairs: tuple[int, int], persons: int, data: str) -> Calibration:
+def _made(
+    a: float, b: float, threshold: float, rate: float, pairs: tuple[int, int], persons: int, data: str
+) -> Calibration:
     same, different = pairs
     return Calibration(
         a=a,
