@@ -29,13 +29,13 @@ class Board:
     def offer(self, key: ShardKey, shard: Shard[Any]) -> None:
         """To be called in the moment of a commit: shows the state soon, or when the interval ends.
 
-        A state that is then on its way into the next commit is shown in the moment in which that has landed.
+        A state that is then on its way into the next commits is shown in the moment in which they have landed.
         """
         self._offered[key] = shard
         if key in self._timers:
             return
         if key in self._overdue or key not in self.published:
-            self._show(key, shard)
+            self._due(key)
             return
         loop = asyncio.get_running_loop()
         left = max(self._next[key] - loop.time(), _SOON_S)
@@ -55,9 +55,11 @@ class Board:
         return {key: one for key, one in self.published.items() if one.position > known.get(key, -1)}
 
     def _due(self, key: ShardKey) -> None:
-        del self._timers[key]
-        if self._offered[key].settled:
-            self._show(key, self._offered[key])
+        self._timers.pop(key, None)
+        shard = self._offered[key]
+        shard.wanted = not shard.settled
+        if shard.settled:
+            self._show(key, shard)
         else:
             self._overdue.add(key)
 

@@ -34,7 +34,7 @@ from schemas.errors import (
 )
 from schemas.registry import command_to_json
 from streams.ingest import IngestSource, Observed
-from streams.log import Batch, EventStore, read_batches
+from streams.log import Batch, EventStore, Record, read_batches
 from streams.snapshots import Snapshots
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,10 @@ MAX_QUEUED = 10_000
 """Commands that may wait for one shard; more are answered with 503."""
 TICK_EVERY = 1_000_000
 """Microseconds between two looks at the timers."""
+LOOK_AHEAD = 100
+"""Commands that wait, from which on the next batch is decided while one is stored."""
+_SENT_S = 0.001
+"""Time for a batch to leave the process before the next is decided."""
 _GOLDEN = 0.618
 """Multiples of it, without their whole part, never lie close to each other."""
 SNAPSHOT_ROWS = 2_000_000
@@ -56,7 +60,8 @@ class Shard(Generic[S]):
     """One shard in the hands of one owner.
 
     `clock` gives µs UTC and is the only clock. `on_change` is called in the moment of each commit. `settled` says that
-    the state is as of the newest commit: while one is under way it is ahead of the log, and nobody may see it.
+    the state is as of the newest commit: while one is under way it is ahead of the log, and nobody may see it. Where
+    many commands wait it stays ahead from one commit to the next; who wants to see it sets `wanted`.
     """
 
     def __init__(
@@ -88,7 +93,8 @@ class Shard(Generic[S]):
         self._rows = self._rows_behind = 0
         self._saving: asyncio.Task[None] | None = None
         self._leaving = self._unsaved = False
-        self.full = False
+        self._ahead: Work | None = None
+        self.full = self.wanted = False
         self.settled = True
 
     def submit(self, asked: Asked) -> None:
@@ -137,7 +143,7 @@ class Shard(Generic[S]):
             feeding = asyncio.create_task(self.feeding.run(), name=f"feed {self.store.name}")
             if self.context.observed:
                 forgetting = asyncio.create_task(self.forgetting.run(), name=f"forget {self.store.name}")
-            while not feeding.done() and not self._leaving:
+            while not feeding.done() and (self._ahead or not self._leaving):
                 if not await self.step():
                     await self._rest()
                 elif self._spare_s and not self._queue:
@@ -155,6 +161,7 @@ class Shard(Generic[S]):
                 self._saving.cancel()
             await self._ingest.close()
             self._refuse_waiting()
+            self._refuse([asked for asked, _ in self._ahead.answers] if self._ahead else [])
             if self._owed_answer is not None:
                 self._refuse([self._owed_answer[0]])
 
@@ -175,8 +182,10 @@ class Shard(Generic[S]):
 
     async def step(self) -> bool:
         """Commit what there is to commit; whether there was anything."""
-        self.settled = False
-        if self.state.owed:
+        self.settled, self._rows, self._pulled = False, 0, 0
+        if self._ahead is not None:
+            work, self._ahead = self._ahead, None
+        elif self.state.owed:
             work = self._pay()
         else:
             work = await self._gather()
@@ -185,6 +194,8 @@ class Shard(Generic[S]):
             # What was asked is already so: the newest commit holds it.
             self.settled = True
             self._answer(work, self.state.sequence)
+            if self.wanted:
+                self._on_change()
             return bool(work.answers)
         try:
             await self._commit(work)
@@ -237,7 +248,7 @@ class Shard(Generic[S]):
         return f"{self.context.name}-{self.number}-{epoch}-{expected}-{self._clock():x}-{id(self):x}"
 
     async def _gather(self) -> Work:
-        work, self._rows = Work(end=self.state.position), 0
+        work = Work(end=self.state.position)
         found: list[Event] = []
         traces: list[str] = []
         messages = self._carry or self._ingest.pull(PULL)
@@ -261,11 +272,14 @@ class Shard(Generic[S]):
             if events := self.context.tick(self.state.domain, now):
                 found, work.clock = found + events, now
         work.add(found, [event.to_json() for event in found], traces)
-        while self._queue and not self.state.owed and work.room:
-            self._take(self._queue.popleft(), work)
+        self._decide(work)
         return work
 
-    def _take(self, asked: Asked, work: Work) -> None:
+    def _decide(self, work: Work) -> None:
+        while self._queue and not self.state.owed and (room := work.room):
+            self._take(self._queue.popleft(), work, room)
+
+    def _take(self, asked: Asked, work: Work, room: int) -> None:
         if asked.done.cancelled():
             return
         try:
@@ -282,7 +296,7 @@ class Shard(Generic[S]):
             return
         if asked.command is not None:
             self.meter.decided("done" if events else "unchanged")
-        taken = events[: work.room]
+        taken = events[:room]
         for event in taken:
             self.context.evolve(self.state.domain, event)
         data = [event.to_json() for event in events]
@@ -334,7 +348,7 @@ class Shard(Generic[S]):
             records, commit = self._sealer.batch(self.state, work, attempt, self.feeding.done, self._clock())
             began = began or records[-1].time
             try:
-                landed = await self.store.append(records, expected)
+                landed = await self._append(records, expected, work)
             except StorageFullError as error:
                 self._pause(error)
                 await asyncio.sleep(0.5)
@@ -348,24 +362,53 @@ class Shard(Generic[S]):
         await self.feeding.put(Batch(tuple(records[:-1]), commit, attempt, landed, 0))
         self._snapshot_if_due()
 
+    async def _append(self, records: list[Record], expected: int, work: Work) -> int:
+        """Append, and where many commands wait decide the next while the server stores these.
+
+        Nothing of the next is sent before these have landed, and whatever ends these ends the owner with both.
+        """
+        if not self._may_look_ahead():
+            return await self.store.append(records, expected)
+        appending = asyncio.ensure_future(self.store.append(records, expected))
+        try:
+            await asyncio.wait([appending], timeout=_SENT_S)
+            if not appending.done():
+                ahead = Work(end=work.end)
+                self._decide(ahead)
+                self._ahead = ahead if ahead.events or ahead.journal or ahead.answers else None
+            return await appending
+        finally:
+            appending.cancel()
+
+    def _may_look_ahead(self) -> bool:
+        """Whether it pays, and nothing else has its turn: input, timers, readers of the state, a snapshot, leaving."""
+        if len(self._queue) < LOOK_AHEAD or self.state.owed or self._ahead is not None:
+            return False
+        due = self._clock() >= self._ticked + TICK_EVERY or self._snapshot_due()
+        return not (due or self._ingest.waiting or self._carry or self.wanted or self._leaving)
+
     def _after(self, work: Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
         self.forgetting.upto(work.end)
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
-        self.settled = self._unsaved = True
+        self.settled, self._unsaved = self._ahead is None, True
         self._answer(work, sequence)
         self._on_change()
 
     def _answer(self, work: Work, sequence: int) -> None:
         for asked, entry in work.answers:
-            entry.sequence = sequence
+            # A repeat that was decided while the first was on its way is answered with the first one's place.
+            entry.sequence = entry.sequence or sequence
             if not asked.done.done():
                 asked.done.set_result(entry)
 
+    def _snapshot_due(self) -> bool:
+        due = self._rows_behind >= SNAPSHOT_ROWS or self.state.stored_at >= self._snapshot_at
+        return due and (self._saving is None or self._saving.done())
+
     def _snapshot_if_due(self) -> None:
         self._rows_behind += self._rows
-        due = self._rows_behind >= SNAPSHOT_ROWS or self.state.stored_at >= self._snapshot_at
-        if due and not self.state.owed and (self._saving is None or self._saving.done()):
+        if self._snapshot_due() and not self.state.owed and self._ahead is None:
             # Dumped here and now: by the time the task runs, the next commit may already be under way.
             self._saving = asyncio.create_task(self.snapshot(), name=f"snapshot {self.store.name}")
 
