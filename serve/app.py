@@ -10,14 +10,34 @@ from starlette.types import Scope
 
 from actors.meters import Meters, Numbers
 from schemas.settings import Settings
-from serve import openapi, problems
+from serve import openapi, openapi_cases, problems
 from serve.admission import SHARED, Admission, Limits, gates_of, header
 from serve.auth import Oidc, Verifier
 from serve.backend import Backend
 from serve.head import Head
 from serve.measuring import Measured
 from serve.render import Renderer
-from serve.routes import alarms, facilities, live, meta, readings, rejected, roads, sensors, snow, works
+from serve.routes import (
+    alarms,
+    cameras,
+    cases,
+    erasures,
+    facilities,
+    journeys,
+    live,
+    meta,
+    readings,
+    rejected,
+    roads,
+    searches,
+    sensors,
+    sightings,
+    snow,
+    watches,
+    works,
+)
+
+_OF_PERSONS = (cases, searches, watches, journeys, cameras, sightings, erasures)
 
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
 
@@ -85,10 +105,10 @@ def create_app(
     app.state.streams = live.Streams(config.live_per_client, config.live_per_staff, config.limits.live // 2)
     app.state.client = _client_of(backend, verifier, config.trusted_proxies)
     app.state.asyncapi = config.asyncapi
-    for module in (facilities, sensors, alarms, readings, roads, works, snow, live, rejected, meta):
+    for module in (facilities, sensors, alarms, readings, roads, works, snow, live, rejected, meta, *_OF_PERSONS):
         app.include_router(module.routes)
     problems.install(app)
-    openapi.install(app)
+    openapi.install(app, openapi_cases.components())
     app.add_middleware(Head)
     app.state.gates = gates_of(config.limits)
     app.add_middleware(Admission, limits=config.limits, gates=app.state.gates, client=app.state.client, meters=meters)

@@ -17,7 +17,9 @@ from fastapi import Depends, Request
 
 from schemas.errors import ForbiddenError, SetupError, UnauthenticatedError, UnavailableError
 
-Role = Literal["citizen", "staff", "safety", "road", "police", "auditor", "operator", "device", "gateway"]
+Role = Literal[
+    "citizen", "staff", "safety", "road", "police", "case-officer", "auditor", "operator", "device", "gateway"
+]
 ROLES: frozenset[str] = frozenset(get_args(Role))
 STAFF: frozenset[str] = frozenset({"staff", "safety", "road", "police", "auditor", "operator"})
 """Roles that see what is for staff (`city.staff.>`, who acknowledged, rejected input is for operators alone)."""
@@ -27,6 +29,10 @@ _SAFETY = frozenset({"safety", "operator"})
 _ROAD = frozenset({"road", "operator"})
 _SENDERS = frozenset({"device", "gateway"})
 _OPERATOR = frozenset({"operator"})
+_POLICE = frozenset({"police"})
+_OFFICERS = frozenset({"police", "case-officer"})
+_AUDITED = _OFFICERS | {"auditor"}
+_ERASERS = frozenset({"operator", "police"})
 
 ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/healthz"): PUBLIC,
@@ -66,6 +72,28 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/snow-events"): PUBLIC,
     ("POST", "/v1/snow"): _ROAD,
     ("PATCH", "/v1/snow/{snow}"): _ROAD,
+    ("GET", "/v1/cases"): _AUDITED,
+    ("POST", "/v1/cases"): _OFFICERS,
+    ("GET", "/v1/cases/{case}"): _OFFICERS,
+    ("POST", "/v1/cases/{case}/authorise"): _POLICE,
+    ("POST", "/v1/cases/{case}/close"): _OFFICERS,
+    ("GET", "/v1/cases/{case}/ledger"): _AUDITED,
+    ("POST", "/v1/cases/{case}/searches"): _OFFICERS,
+    ("GET", "/v1/cases/{case}/candidates"): _OFFICERS,
+    ("POST", "/v1/cases/{case}/candidates/{candidate}/confirm"): _OFFICERS,
+    ("POST", "/v1/cases/{case}/candidates/{candidate}/dismiss"): _OFFICERS,
+    ("GET", "/v1/cases/{case}/pictures/{candidate}"): _OFFICERS,
+    ("GET", "/v1/cases/{case}/route"): _OFFICERS,
+    ("GET", "/v1/cases/{case}/watches"): _OFFICERS,
+    ("POST", "/v1/cases/{case}/watches"): _OFFICERS,
+    ("DELETE", "/v1/cases/{case}/watches/{watch}"): _OFFICERS,
+    ("GET", "/v1/cameras"): STAFF | _OFFICERS,
+    ("PUT", "/v1/cameras/{camera}"): _OPERATOR,
+    ("POST", "/v1/sightings"): _SENDERS,
+    ("GET", "/v1/erasures"): _ERASERS | {"auditor"},
+    ("POST", "/v1/erasures"): _ERASERS,
+    ("GET", "/v1/erasures/{erasure}"): _ERASERS | {"auditor"},
+    ("GET", "/v1/models"): PUBLIC,
     ("GET", "/v1/rejected"): _OPERATOR,
     ("POST", "/v1/rejected/{sequence}/resubmit"): _OPERATOR,
 }
@@ -78,7 +106,10 @@ _OPTIONS: Any = {"require": ["exp", "sub", "iss", "aud"], "verify_exp": False, "
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `facility` (a device) and `gateway` say whose readings it may send; `expires` is epoch seconds."""
+    """Who asks. `facility` (of a device, also where it is a camera) and `gateway` say whose input it may send.
+
+    `expires` is epoch seconds.
+    """
 
     subject: str
     roles: frozenset[str]

@@ -10,6 +10,7 @@ import pyarrow as pa
 from actors.context import Published
 from schemas.base import Command
 from schemas.tables import PUBLISHED
+from serve.search.protocol import Search
 from streams.rejected import Rejected
 
 
@@ -181,6 +182,19 @@ class Backend(Protocol):
 
         Raises `NotFoundError`, or `ConflictError` where only a part of it was kept.
         """
+        ...
+
+    @property
+    def search(self) -> Search:
+        """The sightings. Raises `UnavailableError` where no search runs."""
+        ...
+
+    async def put_object(self, name: str, data: bytes) -> None:
+        """Store an erasable object durably under a name; safe to repeat."""
+        ...
+
+    async def delete_object(self, name: str) -> None:
+        """Delete an erasable object; safe to repeat."""
         ...
 
     def ready(self) -> dict[str, str]:

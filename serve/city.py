@@ -19,6 +19,7 @@ from schemas.errors import BomnaeError, GoneError, InvalidError, LogGapError, Un
 from schemas.registry import read_event
 from schemas.settings import Settings
 from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
+from serve.search.protocol import Search
 from serve.views import Views
 from streams import live, rejected
 from streams.connection import Connection, access_of
@@ -37,6 +38,7 @@ class City:
         self._host_of = {key: name for name, keys in self._hosts.items() for key in keys}
         self._views = Views(self._hosts, settings.ray_namespace)
         self._connection: Connection | None = None
+        self._search: Search | None = None
         self._past: dict[tuple[ShardKey, int], Published] = {}
 
     async def start(self) -> None:
@@ -76,6 +78,21 @@ class City:
     async def wait_for(self, position: Position, timeout_s: float) -> None:
         """See `Backend`."""
         await self._views.wait_for(position, timeout_s)
+
+    @property
+    def search(self) -> Search:
+        """See `Backend`."""
+        if self._search is None:
+            raise UnavailableError("no search of sightings runs here", retry_after_s=5)
+        return self._search
+
+    async def put_object(self, name: str, data: bytes) -> None:
+        """See `Backend`."""
+        await self._log.objects().blobs.put(name, data)
+
+    async def delete_object(self, name: str) -> None:
+        """See `Backend`."""
+        await self._log.objects().blobs.delete(name)
 
     def ready(self) -> dict[str, str]:
         """See `Backend`."""

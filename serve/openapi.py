@@ -257,18 +257,18 @@ READINGS_BODY: Json = {
 """The body of `POST /v1/readings`, which the route parses itself."""
 
 
-def install(app: FastAPI) -> None:
-    """Let the app describe itself with this document."""
+def install(app: FastAPI, more: Json) -> None:
+    """Let the app describe itself with this document; `more` are schemas beside those of facilities and roads."""
 
     def openapi() -> Json:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, more)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> Json:
+def _document(app: FastAPI, more: Json) -> Json:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -281,7 +281,7 @@ def _document(app: FastAPI) -> Json:
     schemas = components.setdefault("schemas", {})
     for made in ("HTTPValidationError", "ValidationError"):
         schemas.pop(made, None)
-    schemas.update(_components())
+    schemas.update({**_components(), **more})
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     problem = {"description": "A problem.", "content": {"application/problem+json": {"schema": _ref("Problem")}}}
     for path, operations in document["paths"].items():

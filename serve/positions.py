@@ -7,9 +7,14 @@ from collections.abc import Callable
 from schemas.errors import InvalidError
 from serve.backend import Piece, Position
 
-_LETTER = {("facility", False): "f", ("facility", True): "F", ("road", False): "r", ("road", True): "R"}
+_CONTEXTS = {"f": "facility", "r": "road", "s": "sighting", "p": "person"}
+_LETTER = {
+    (context, ingest): letter.upper() if ingest else letter
+    for letter, context in _CONTEXTS.items()
+    for ingest in (False, True)
+}
 _KIND = {letter: kind for kind, letter in _LETTER.items()}
-_PIECE = re.compile(r"([fFrR])(\d{1,4})\.(\d{1,18})")
+_PIECE = re.compile(r"([fFrRsSp])(\d{1,4})\.(\d{1,18})")
 
 
 def encode(position: Position) -> str:

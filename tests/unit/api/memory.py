@@ -11,9 +11,11 @@ import orjson
 from actors.commit import Asked
 from actors.facility.context import FacilityContext
 from actors.journal import UNANSWERED
+from actors.person.context import PersonContext
 from actors.replay import load
 from actors.road.context import RoadContext
 from actors.shard import Shard
+from actors.sighting.context import SightingContext
 from schemas.base import Command, from_micros, micros
 from schemas.errors import GoneError, InvalidError, NotFoundError, UnavailableError
 from schemas.registry import read_event
@@ -27,10 +29,16 @@ from streams.memory import MemoryIngest, MemoryStore, matches
 from streams.rejected import Rejected, Rejection
 from streams.snapshots import Snapshots
 from streams.subjects import partition
+from tests.unit.api.searching import MemorySearch
 
 START = datetime(2026, 1, 15, 3, tzinfo=UTC)
-CONTEXTS = {"facility": FacilityContext, "road": RoadContext}
-COUNTS = {"facility": 2, "road": 2}
+CONTEXTS = {
+    "facility": FacilityContext,
+    "road": RoadContext,
+    "sighting": SightingContext,
+    "person": PersonContext,
+}
+COUNTS = {"facility": 2, "road": 2, "sighting": 2, "person": 2}
 
 
 @dataclass
@@ -46,6 +54,7 @@ class MemoryBackend:
         self.feed_items: list[FeedItem] = []
         self.refused: list[Rejected] = []
         self.objects: dict[str, bytes] = {}
+        self.search = MemorySearch()
         self.sequences = dict.fromkeys(COUNTS, 0)
         self.not_ready: dict[str, str] = {}
         self.stuck = False
@@ -107,6 +116,9 @@ class MemoryBackend:
 
     def shards(self, context: str) -> int:
         return COUNTS[context]
+
+    def pass_time(self, hours: float) -> None:
+        self._clock = itertools.count(next(self._clock) + int(hours * 3.6e9), 1000)
 
     def view(self, context: str) -> View:
         shards = [owned.shard for (name, _), owned in self.owned.items() if name == context]
@@ -200,6 +212,12 @@ class MemoryBackend:
     async def sweep(self, context: str, shard: int, held: Collection[str]) -> None: ...
 
     async def forget(self, context: str, shard: int, position: LogPosition) -> None: ...
+
+    async def put_object(self, name: str, data: bytes) -> None:
+        self.objects[name] = data
+
+    async def delete_object(self, name: str) -> None:
+        self.objects.pop(name, None)
 
     async def rejected(self, entity: str | None, reason: str, after: int, limit: int) -> list[Rejected]:
         return [one for one in self.refused[after:] if entity in (None, one.entity) and reason in one.reason][:limit]

@@ -43,8 +43,9 @@ async def test_a_route_that_is_not_in_the_table_is_denied_even_to_operators(clie
 
 @pytest.mark.parametrize(("method", "path"), [one for one, roles in ALLOWED.items() if roles is not PUBLIC])
 async def test_a_protected_route_refuses_everyone_but_its_roles_before_it_looks_at_the_body(client, method, path):
-    url = path.replace("{sequence}", "1").replace("{alarm}", "x.high-danger.1")
-    for name in ("facility", "sensor", "road", "segment", "work", "snow"):
+    url = path.replace("{sequence}", "1").replace("{alarm}", "x.high-danger.1").replace("{candidate}", "cam-1.s-1")
+    names = ("facility", "sensor", "road", "segment", "work", "snow", "case", "watch", "camera", "erasure")
+    for name in names:
         url = url.replace(f"{{{name}}}", "x")
     answer = await client.request(method, url, content=b"{not json")
     assert answer.status_code == 401

@@ -1,0 +1,143 @@
+"""What requests of officers carry: searches, decisions, watches, erasures. Bodies of the HTTP API."""
+
+from typing import Annotated, Literal
+
+from pydantic import Base64Bytes, ConfigDict, Field, model_validator
+
+from schemas.base import EntityId, Frozen, Text
+from schemas.person import CandidateId, Outcome, Probability
+from schemas.road import Latitude, Longitude, Window
+from schemas.sighting import ATTRIBUTES, MAX_DIMENSIONS, CameraFacts, ModelName, SightingId
+
+MAX_PHOTOS = 5
+
+
+class Authorisation(Frozen):
+    """Authorise a case that another opened; `sole`: one's own, on the police's own authority."""
+
+    sole: bool = False
+
+
+class Circle(Frozen):
+    """Everything within a distance of a place."""
+
+    lon: Longitude
+    lat: Latitude
+    radius_m: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+
+
+class Polygon(Frozen):
+    """A GeoJSON polygon, WGS84: rings of (lon, lat), the first and last point of each the same."""
+
+    type: Literal["Polygon"]
+    coordinates: Annotated[
+        tuple[Annotated[tuple[tuple[Longitude, Latitude], ...], Field(min_length=4, max_length=1000)], ...],
+        Field(min_length=1, max_length=20),
+    ]
+
+
+Dong = Annotated[str, Field(pattern=r"^[0-9]{8,10}$", description="Code of a dong, as cameras name it.")]
+Area = Dong | Polygon | Circle
+
+
+class Sought(Frozen):
+    """Who is looked for, and where: one of `photos`, `embedding` with `model`, and `like`."""
+
+    photos: Annotated[
+        tuple[Base64Bytes, ...] | None,
+        Field(min_length=1, max_length=MAX_PHOTOS, description="JPEG, PNG or WebP, base64."),
+    ] = None
+    embedding: Annotated[
+        tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None, Field(min_length=2, max_length=MAX_DIMENSIONS)
+    ] = None
+    model: ModelName | None = None
+    like: CandidateId | None = Field(None, description="A candidate of this case: more like this.")
+    attributes: Annotated[
+        dict[str, str],
+        Field(description=f"Evidence that adds to the score: {', '.join(ATTRIBUTES)}.", examples=[{"upper": "red"}]),
+    ] = Field(default_factory=dict)
+    areas: Annotated[tuple[Area, ...], Field(max_length=50, description="Cameras in any of them.")] = ()
+    cameras: Annotated[tuple[EntityId, ...], Field(max_length=2000, description="Of these cameras alone.")] = ()
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> "Sought":
+        if sum(one is not None for one in (self.photos, self.embedding, self.like)) != 1:
+            raise ValueError("give exactly one of photos, embedding and like")
+        if (self.embedding is None) != (self.model is None):
+            raise ValueError("an embedding comes with its model, nothing else does")
+        if self.embedding is not None and not any(self.embedding):
+            raise ValueError("an embedding is not all zero")
+        for name, value in self.attributes.items():
+            if value not in ATTRIBUTES.get(name, ()):
+                raise ValueError(f"there is no attribute {name!r} with the value {value!r}")
+        return self
+
+
+class SearchRequest(Sought):
+    """A search in a case."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "embedding": [0.12, -0.5, 0.31],
+                "model": "body-example",
+                "attributes": {"upper": "red", "age": "child"},
+                "window": {"start": "2026-01-15T00:00:00Z", "end": "2026-01-15T03:00:00Z"},
+                "areas": [{"lon": 127.73, "lat": 37.88, "radius_m": 1500}],
+                "limit": 20,
+            }
+        }
+    )
+
+    hard: Annotated[
+        tuple[str, ...],
+        Field(max_length=len(ATTRIBUTES), description="Attributes that a sighting must have; unknown is excluded."),
+    ] = ()
+    window: Window | None = Field(None, description="The last 24 hours where it is left out.")
+    min_quality: Probability = 0.0
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+    @model_validator(mode="after")
+    def _hard_ones_are_given(self) -> "SearchRequest":
+        if missing := set(self.hard) - set(self.attributes):
+            raise ValueError(f"{min(missing)!r} is to be hard, but is not among the attributes")
+        return self
+
+
+class WatchRequest(Sought):
+    """A standing query: every new sighting that is at least so probable is a hit. It ends with the case."""
+
+    min_probability: Probability = 0.5
+
+
+class Decision(Frozen):
+    """Why it is, or is not, the person."""
+
+    reason: Text = Field(examples=["같은 가방과 걸음걸이 · the same bag and gait"])
+
+
+class Closing(Frozen):
+    """How a case ended. Its searches and watches end, and its data are erased."""
+
+    outcome: Outcome
+    reason: Text = Field(examples=["가족과 만남 · reunited with the family"])
+
+
+class CameraRegistration(CameraFacts):
+    """A camera (영상정보처리기기) with its place and retention."""
+
+
+class ErasureRequest(Frozen):
+    """Sightings of a camera to erase: those of a window, or those named."""
+
+    camera: EntityId = Field(examples=["cam-17"])
+    window: Window | None = None
+    sightings: Annotated[tuple[SightingId, ...], Field(max_length=1000)] = ()
+    reason: Text = Field(examples=["정보주체의 요구 · the data subject asked"])
+    case: EntityId | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ErasureRequest":
+        if (self.window is None) == (not self.sightings):
+            raise ValueError("give either a window or sightings")
+        return self

@@ -1,0 +1,79 @@
+"""Erasure of sightings (파기): asked for, under way, and the receipt of what is gone."""
+
+from typing import Annotated
+
+import orjson
+import polars as pl
+from fastapi import Path, Query, Request
+from starlette.responses import Response
+
+from schemas.base import EntityId
+from schemas.casework import ErasureRequest
+from schemas.errors import NotFoundError
+from schemas.sighting import RequestErasure
+from serve import openapi, openapi_cases
+from serve.backend import Backend
+from serve.casework import NO_STORE, new_id
+from serve.idempotency import OnceFor
+from serve.reading import Listing, MinPosition, Page, frame, view_after, view_of
+from serve.routing import router
+from serve.writing import stamp, submit
+
+routes = router("erasures")
+ErasureId = Annotated[EntityId, Path(description="Id of the erasure.", examples=["erasure-5d1f0c2b9a7e4836"])]
+_PAGE = 1000
+_TOLD = frozenset({"city.sighting.erasure-requested.v1"})
+
+
+class ErasureQuery(Page):
+    """Which erasures."""
+
+    camera: EntityId | None = None
+    case: EntityId | None = None
+    open: Annotated[bool | None, Query(description="Only those under way, or only those done.")] = None
+
+
+def _open(rows: pl.DataFrame, filters: object) -> pl.DataFrame:
+    wanted = filters["open"] if isinstance(filters, dict) else None
+    if wanted is None:
+        return rows
+    return rows.filter(pl.col("erased_at").is_null() if wanted else pl.col("erased_at").is_not_null())
+
+
+_LISTING = Listing("erasures", ("erasure", "camera"), (str, str), prepare=_open)
+
+
+@routes.get("/v1/erasures", responses=openapi.page("Erasure"), summary="Erasures · 파기 목록")
+async def list_erasures(request: Request, query: Annotated[ErasureQuery, Query()]) -> Response:
+    """What was asked to be erased, why and by whom, and how much of it is gone; `erased_at` is null until all is."""
+    return await _LISTING.answer(request, await view_of(request, "sighting", query), query)
+
+
+@routes.post("/v1/erasures", status_code=201, responses=openapi.written(201), summary="Ask for erasure · 파기 요청")
+async def ask(request: Request, body: ErasureRequest, once: OnceFor) -> Response:
+    """Hidden from every search at once; gone from every file when the receipt says so."""
+    erasure = new_id("erasure", once)
+    command = RequestErasure(**stamp(request), erasure=erasure, **dict(body))
+    return await submit(request, [command], once, 201, f"/v1/erasures/{erasure}")
+
+
+@routes.get("/v1/erasures/{erasure}", responses=openapi_cases.receipt(), summary="The receipt · 파기 확인서")
+async def get_erasure(request: Request, erasure: ErasureId, min_position: MinPosition = None) -> Response:
+    """What, when, how many rows, and the digests of every block and segment before and after."""
+    backend: Backend = request.app.state.backend
+    view = await view_after(request, "sighting", min_position)
+    found = frame(request, view, "erasures").filter(pl.col("erasure") == erasure).sort("camera").to_dicts()
+    if not found:
+        raise NotFoundError("erasure", erasure)
+    receipts, after = [], 0
+    for row in found:
+        while page := await backend.history("sighting", row["camera"], after, _PAGE):
+            after = page[-1].sequence
+            receipts += [
+                {"id": one.id, "type": one.type, "data": one.data}
+                for one in page
+                if one.data.get("erasure") == erasure and one.type not in _TOLD
+            ]
+        after = 0
+    body = orjson.dumps({"erasures": found, "receipts": receipts}, option=orjson.OPT_UTC_Z)
+    return Response(body, headers=NO_STORE, media_type="application/json")

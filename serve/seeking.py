@@ -1,0 +1,119 @@
+"""Who a search or a watch looks for, in the terms of models, and at which cameras."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import shapely
+from fastapi import Request
+
+from schemas import casework
+from schemas.base import from_micros, micros
+from schemas.errors import InvalidError, NotFoundError
+from schemas.person import Candidate
+from serve.backend import Backend, View
+from serve.reading import frame
+from serve.search.journey import distance_m
+from serve.search.protocol import Query
+from serve.search.queries import Sought, digest_of, name_of
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is sought. `persons` counts those seen on each photograph; the best seen of each model is sought."""
+
+    sought: Sought
+    persons: tuple[int, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models of the queries, each once."""
+        return tuple(dict.fromkeys(query.model for query in self.sought.queries))
+
+
+async def person_of(request: Request, view: View, case: str, body: casework.Sought) -> Person:
+    """The queries of a request.
+
+    Raises `InvalidError` for a photograph that cannot be read or shows nobody, `NotFoundError` for a candidate that the
+    case does not have.
+    """
+    backend: Backend = request.app.state.backend
+    if body.embedding is not None and body.model is not None:
+        with np.errstate(over="ignore"):
+            vector = np.asarray(body.embedding, np.float32)
+        if not np.isfinite(vector).all() or not vector.any():
+            raise InvalidError("the embedding does not fit into 32-bit floats")
+        return Person(Sought((Query(body.model, vector),), body.attributes))
+    if body.like is not None:
+        found = await backend.search.embedding_of(candidate_of(request, view, case, body.like))
+        return Person(Sought((found,), body.attributes))
+    photos, queries, persons = body.photos or (), list[Query](), list[int]()
+    for number, photo in enumerate(photos, 1):
+        encoded = await backend.search.encode(photo)
+        if not encoded:
+            raise InvalidError(f"nobody can be seen on photograph {number}")
+        best = {one.query.model: one.query for one in reversed(encoded)}
+        queries += best.values()
+        persons.append(max(sum(one.query.model == model for one in encoded) for model in best))
+    return Person(Sought(tuple(queries), body.attributes, photos), tuple(persons))
+
+
+def candidate_of(request: Request, view: View, case: str, candidate: str) -> Candidate:
+    """A candidate of a case. Raises `NotFoundError`."""
+    rows = frame(request, view, "candidates").filter((pl.col("case") == case) & (pl.col("candidate") == candidate))
+    if rows.is_empty():
+        raise NotFoundError("candidate of this case", candidate)
+    row = rows.row(0, named=True)
+    return Candidate.model_validate({name: row[name] for name in Candidate.model_fields})
+
+
+async def keep(request: Request, case: str, sought: Sought) -> str:
+    """Store the query as an erasable object of the case; its digest."""
+    backend: Backend = request.app.state.backend
+    data = sought.to_bytes()
+    await backend.put_object(name_of(case, digest_of(data)), data)
+    return digest_of(data)
+
+
+def cameras_of(request: Request, view: View, body: casework.Sought) -> frozenset[str] | None:
+    """The cameras that are asked, None for all.
+
+    Raises `InvalidError` where one is not known, or none lies in the areas.
+    """
+    if not body.areas and not body.cameras:
+        return None
+    table = frame(request, view, "cameras").select("camera", "lon", "lat", "area")
+    asked = frozenset(body.cameras or table["camera"])
+    if unknown := asked - set(table["camera"]):
+        raise InvalidError(f"there is no camera {min(unknown)!r}")
+    if body.areas:
+        rows = table.filter(pl.col("camera").is_in(list(asked))).to_dicts()
+        asked = frozenset(row["camera"] for row in rows if any(_lies_in(row, area) for area in body.areas))
+    if not asked:
+        raise InvalidError("none of the cameras lies in the areas")
+    return asked
+
+
+def _lies_in(camera: dict[str, Any], area: casework.Area) -> bool:
+    if isinstance(area, str):
+        return bool(camera["area"] == area)
+    place = camera["lon"], camera["lat"]
+    if isinstance(area, casework.Circle):
+        return distance_m((area.lon, area.lat), place) <= area.radius_m
+    shell, *holes = area.coordinates
+    shape = shapely.make_valid(shapely.Polygon(shell, holes))
+    return bool(shape.intersects(shapely.Point(place)))
+
+
+def places(request: Request, view: View, cameras: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Names and places of cameras by id, without those that are not known (any more)."""
+    table = frame(request, view, "cameras").select("camera", "name_ko", "name_en", "lon", "lat")
+    rows = table.filter(pl.col("camera").is_in(list(set(cameras)))).to_dicts()
+    return {row.pop("camera"): row for row in rows}
+
+
+def micro_time(value: Any) -> Any:
+    """A time of a frame (any zone object) as plain UTC."""
+    return from_micros(micros(value))
