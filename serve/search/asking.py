@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from schemas.errors import BomnaeError
 from serve.search.index_search import Candidate
 from serve.search.protocol import Filters, Vector
+from serve.search.soft import SIMILARITY_PER_NAT
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The `limit` best sightings for the best of `vectors`, float32 [n, d] of one model."""
+    """The `limit` best sightings for the best of `vectors`, float32 [n, d] of one model.
+
+    `per_nat`: how much similarity weighs as much as one nat of what `soft` says.
+    """
 
     model: str
     vectors: Vector
     filters: Filters
     soft: Mapping[str, str]
     limit: int
+    per_nat: float = SIMILARITY_PER_NAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ class Pools:
 
 
 def _together(questions: Sequence[Question], indexes: Sequence[Index], filters: Filters) -> list[Looked | BomnaeError]:
-    soft = _described(questions[0].soft)
+    soft = _described(questions[0])
     edges = np.cumsum([0, *(len(one.vectors) for one in questions)]).tolist()
     vectors = np.concatenate([one.vectors for one in questions])
     most = max(one.limit for one in questions)
@@ -130,9 +130,9 @@ def _together(questions: Sequence[Question], indexes: Sequence[Index], filters: 
     ]
 
 
-def _described(soft: Mapping[str, str]) -> Description | None:
-    said: dict[str, Any] = {name: soft[name] for name in ATTRIBUTES if name in soft}
-    return Description(**said) if said else None
+def _described(question: Question) -> Description | None:
+    said: dict[str, Any] = {name: question.soft[name] for name in ATTRIBUTES if name in question.soft}
+    return Description(**said, per_nat=question.per_nat) if said else None
 
 
 def _own(found: Iterable[Candidate]) -> tuple[Candidate, ...]:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from serve.search.cameras import floors
 from serve.search.cases import Cases
 from serve.search.catalogue import MISSING, OPEN, Block
 from serve.search.holdings import HITS, Holdings
+from serve.search.place import Place
 from serve.search.plan import Filters
 from serve.search.pools import Looked
 from serve.search.queries import Sought
@@ -41,27 +41,6 @@ _AT_ONCE = 32
 """Objects fetched at the same time."""
 TRIM_EVERY = 600_000_000
 """Microseconds between two rewritings of segments in which rows have expired; searches leave those out at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Which part of the sightings a shard has: of `shards`, the log partitions p with p % shards == `number`.
-
-    Copy 0 has the duties: it erases, and tells hits.
-    """
-
-    shards: int = 1
-    number: int = 0
-    copy: int = 0
-
-    @property
-    def name(self) -> str:
-        """Of its actor and its folder."""
-        return f"search-{self.shards}-{self.number}-{self.copy}"
-
-    def has(self, partition: int) -> bool:
-        """Whether the sightings of a log partition are here."""
-        return partition % self.shards == self.number
 
 
 class SearchShard:

@@ -12,7 +12,7 @@ from schemas.sighting import BlockErased, BlocksExpired, CameraRestored, CameraS
 from serve.search import blocks
 from serve.search.asking import Reply
 from serve.search.catalogue import MISSING
-from serve.search.shard import Place
+from serve.search.place import Place
 from tests.unit.search.town import DAY, HOUR, NOW, Town, asked, erasure, found, ids, vectors
 
 

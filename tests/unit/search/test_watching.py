@@ -8,9 +8,10 @@ import pytest
 from schemas.base import from_micros
 from schemas.models import Calibration
 from schemas.person import Candidate, CandidateConfirmed, CaseClosed, CaseErased, WatchEnded, WatchStarted
+from serve.search.place import Place
 from serve.search.protocol import Query
 from serve.search.queries import Sought, digest_of, name_of
-from serve.search.shard import Place, SearchShard
+from serve.search.shard import SearchShard
 from serve.search.watching import Watching
 from tests.unit.search.town import HOUR, MODEL, NOW, Town, vectors
 

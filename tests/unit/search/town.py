@@ -20,8 +20,9 @@ from schemas.sighting import (
     SightingsObserved,
 )
 from serve.search.asking import Question, Reply
+from serve.search.place import Place
 from serve.search.protocol import Filters, Vector
-from serve.search.shard import Place, SearchShard
+from serve.search.shard import SearchShard
 from streams.blobs import MemoryBlobs
 from streams.log import read_batches
 from streams.memory import MemoryStore

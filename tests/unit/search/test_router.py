@@ -1,0 +1,234 @@
+"""The router: merges what shards answer in time, labels what did not, batches what waits, and changes layouts."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.base import from_micros
+from schemas.errors import GoneError, InvalidError, UnavailableError
+from schemas.models import Calibration, ModelCard
+from schemas.person import Candidate
+from schemas.road import Window
+from serve.search.place import Place
+from serve.search.protocol import Filters, Query, Vector
+from serve.search.router import Router
+from serve.search.shard import SearchShard
+from tests.unit.search.town import ALWAYS, HOUR, MODEL, NOW, Town, vectors
+
+ALL = Filters(ALWAYS)
+
+
+class Shards:
+    """Reaches shards by name; some are away, some hang. `calls` are the sizes of the searches sent."""
+
+    def __init__(self) -> None:
+        self.shards: dict[str, SearchShard] = {}
+        self.away: set[str] = set()
+        self.hanging: set[str] = set()
+        self.calls: list[tuple[str, int]] = []
+        self.slow_s = 0.0
+
+    async def call(self, name: str, method: str, *arguments: Any) -> Any:
+        if name in self.away or name not in self.shards:
+            raise UnavailableError(f"the actor {name} is not running")
+        if name in self.hanging:
+            await asyncio.sleep(60)
+        shard = self.shards[name]
+        if method == "ready":
+            return shard.ready
+        if method == "search":
+            self.calls.append((name, len(arguments[0])))
+            await asyncio.sleep(self.slow_s)
+        return await getattr(shard, method)(*arguments)
+
+    async def layouts(self) -> list[int]:
+        found = [Place.of(name) for name in self.shards if name not in self.away]
+        return sorted({one.shards for one in found if one is not None})
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.town, self.shards = Town(folder, partitions=4), Shards()
+
+    async def opened(self, shards: int, copies: int = 1) -> None:
+        for number in range(shards):
+            for copy in range(copies):
+                place = Place(shards, number, copy)
+                self.shards.shards[place.name] = await self.town.opened(place)
+
+    def router(self, shards: int, copies: int = 1, **options: Any) -> Router:
+        return Router(self.shards.call, shards, copies, 4, **options)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    for number in range(8):
+        await world.town.camera(f"cam-{number}")
+        await world.town.see(f"cam-{number}", vectors(20, number), NOW - HOUR)
+    return world
+
+
+async def names(router: Router, query: Vector, limit: int = 10, filters: Filters = ALL) -> list[str]:
+    return [one.sighting for one in (await router.search([Query(MODEL, query)], filters, {}, limit, 5)).candidates]
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 4])
+async def test_the_answer_does_not_depend_on_the_number_of_shards(world: World, shards: int) -> None:
+    await world.opened(shards)
+    query = vectors(1, 99)[0]
+    found = await world.router(shards).search([Query(MODEL, query)], ALL, {}, 10, 5)
+    assert [one.sighting for one in found.candidates] == world.town.best(query, 10)
+    said = found.coverage
+    assert (said.shards, said.shards_answered, said.complete) == (shards, shards, True)
+    assert (said.rows_permitted, said.rows_scanned, said.cameras) == (160, 160, 8)
+
+
+async def test_only_the_shards_of_the_cameras_asked_for_are_asked(world: World) -> None:
+    await world.opened(4)
+    router = world.router(4)
+    found = await router.search([Query(MODEL, vectors(1)[0])], Filters(ALWAYS, frozenset({"cam-1"})), {}, 5, 5)
+    assert (found.coverage.shards, found.coverage.cameras) == (1, 1)
+    assert {one.camera for one in found.candidates} == {"cam-1"}
+    assert len(world.shards.calls) == 1
+
+
+@pytest.mark.parametrize("how", ["away", "hanging"])
+async def test_a_dead_shard_makes_a_partial_answer_that_says_so(world: World, how: str) -> None:
+    await world.opened(2)
+    getattr(world.shards, how).add("search-2-1-0")
+    found = await world.router(2).search([Query(MODEL, vectors(1)[0])], ALL, {}, 10, 0.2)
+    assert found.candidates
+    assert (found.coverage.shards, found.coverage.shards_answered, found.coverage.complete) == (2, 1, False)
+
+
+async def test_no_shard_at_all_is_an_error(world: World) -> None:
+    await world.opened(2)
+    world.shards.away = set(world.shards.shards)
+    with pytest.raises(UnavailableError, match="no shard"):
+        await world.router(2).search([Query(MODEL, vectors(1)[0])], ALL, {}, 10, 1)
+
+
+async def test_another_copy_answers_for_one_that_is_gone_and_it_comes_back(world: World) -> None:
+    await world.opened(1, copies=2)
+    world.shards.away.add("search-1-0-0")
+    router = world.router(1, copies=2)
+    for _ in range(4):
+        assert (await router.search([Query(MODEL, vectors(1)[0])], ALL, {}, 3, 5)).coverage.complete
+    world.shards.away = {"search-1-0-1"}
+    assert (await router.search([Query(MODEL, vectors(1)[0])], ALL, {}, 3, 5)).coverage.complete
+
+
+async def test_what_waits_travels_in_one_call_and_every_answer_is_its_own(world: World) -> None:
+    await world.opened(1)
+    world.shards.slow_s = 0.02
+    router = world.router(1)
+    queries = vectors(16, 7)
+    first = asyncio.create_task(names(router, queries[0], 5))
+    await asyncio.sleep(0.005)
+    found = [*await asyncio.gather(*(names(router, query, 5) for query in queries[1:])), await first]
+    assert found == [world.town.best(query, 5) for query in (*queries[1:], queries[0])]
+    assert world.shards.calls == [("search-1-0-0", 1), ("search-1-0-0", 15)]
+
+
+async def test_an_impossible_question_fails_alone_among_those_that_wait(world: World) -> None:
+    await world.opened(1)
+    world.shards.slow_s = 0.02
+    router = world.router(1)
+    told = await asyncio.gather(
+        *(names(router, one) for one in (*vectors(3, 7), vectors(1, 7, 8)[0], np.zeros(16, np.float32))),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in told] == [list, list, list, InvalidError, InvalidError]
+
+
+async def test_a_model_that_nobody_knows_is_refused(world: World) -> None:
+    await world.opened(2)
+    with pytest.raises(InvalidError, match="m-9"):
+        await world.router(2).search([Query("m-9", vectors(1)[0])], ALL, {}, 10, 5)
+
+
+def card(model: str, a: float) -> ModelCard:
+    curve = Calibration(
+        a=a,
+        b=-a / 2,
+        prior=0.01,
+        threshold=0.5,
+        false_positive_rate=0.001,
+        same_pairs=1,
+        different_pairs=1,
+        persons=1,
+        data="x",
+    )
+    facts: dict[str, Any] = {
+        "id": model,
+        "kind": "body",
+        "name": "test",
+        "dimensions": 16,
+        "version": "1",
+        "digest": "",
+        "licence": "none",
+        "source": "here",
+        "accuracy": (),
+        "weak": True,
+        "bias_en": "x",
+        "bias_ko": "x",
+        "calibration": curve,
+    }
+    return ModelCard(**facts)
+
+
+async def test_several_models_are_ordered_by_what_their_scores_mean(world: World) -> None:
+    person = vectors(1, 5)[0]
+    await world.town.see("cam-0", person[None], NOW - 2 * HOUR, model="m-2")  # type: ignore[arg-type]
+    await world.opened(2)
+    router = world.router(2, cards=[card(MODEL, 5), card("m-2", 20)])
+    found = await router.search([Query(MODEL, vectors(20, 0)[3]), Query("m-2", person)], ALL, {}, 5, 5)
+    assert [one.model for one in found.candidates[:2]] == ["m-2", MODEL]
+    odds = [one.probability for one in found.candidates]
+    assert odds == sorted(odds, key=lambda one: -(one or 0))
+    assert found.coverage.cameras == 8
+
+
+async def test_more_like_this_and_pictures_come_from_the_shard_of_the_camera(world: World) -> None:
+    await world.town.see("cam-3", vectors(2, 55), NOW - 2 * HOUR, picture=[b"\xff\xd8", None])
+    await world.opened(3)
+    router = world.router(3)
+    facts: dict[str, Any] = {"camera": "cam-3", "time": from_micros(NOW - 2 * HOUR), "model": MODEL, "score": 1.0}
+    seen = Candidate(sighting="cam-3:9-0", probability=None, **facts)
+    query = await router.embedding_of(seen)
+    assert (query.model, np.allclose(query.vector, vectors(2, 55)[0])) == (MODEL, True)
+    assert await router.picture(seen) == b"\xff\xd8"
+    gone = Candidate(sighting="cam-3:9-7", probability=None, **facts)
+    assert await router.picture(gone) is None
+    with pytest.raises(GoneError):
+        await router.embedding_of(gone)
+    world.shards.away = set(world.shards.shards)
+    with pytest.raises(UnavailableError):
+        await router.picture(seen)
+
+
+async def test_a_new_layout_is_used_once_all_of_it_has_read_everything(world: World) -> None:
+    await world.opened(1)
+    await world.opened(2)
+    world.shards.shards["search-2-1-0"].ready = False
+    router = world.router(2, layouts=world.shards.layouts)
+    query = vectors(1, 99)[0]
+    assert not await router.choose()
+    assert router.layout == 1
+    assert await names(router, query) == world.town.best(query, 10)
+    world.shards.shards["search-2-1-0"].ready = True
+    assert await router.choose()
+    assert router.layout == 2
+    assert await names(router, query) == world.town.best(query, 10)
+
+
+async def test_a_window_in_the_past_is_the_same_for_every_shard(world: World) -> None:
+    await world.opened(2)
+    past = Filters(Window(start=from_micros(NOW - 9 * HOUR), end=from_micros(NOW - 8 * HOUR)))
+    found = await world.router(2).search([Query(MODEL, vectors(1)[0])], past, {}, 10, 5)
+    assert found.candidates == ()
+    assert (found.coverage.rows_permitted, found.coverage.complete) == (0, True)
