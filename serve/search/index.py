@@ -167,7 +167,7 @@ class Index:
     def measure(self) -> Recall | None:
         """Ask some of the latest quantised searches again, exactly too, and adapt `effort` to the recall.
 
-        None where none was kept. Takes two searches each, of at most 32; call it now and then, off the searching threads.
+        None where none was kept. Takes two searches each, of at most 32: call it now and then, off the event loop.
         """
         recall = self._gauge.measure(lambda asked, effort: self._search(*asked, None, effort), self.effort)
         if recall is not None:
@@ -218,7 +218,8 @@ class Index:
         """
         with self._lock:
             old = self._state.retention
-            own = {name: max(bound, old.cameras.get(name, -EVER)) for name, bound in (cameras or {}).items()}
+            # Also against the common bound so far: what it has hidden does not come back.
+            own = {name: max(bound, old.cameras.get(name, old.before)) for name, bound in (cameras or {}).items()}
             retention = Retention(max(before, old.before), {**old.cameras, **own})
             floors = retention.floors(self.texts)
 
