@@ -18,13 +18,14 @@ from streams import credentials, erasing, feed, instance, rejected
 from streams.api import REQUEST_TIMEOUT_S, JetStreamApiError
 from streams.batch import FULL
 from streams.blobs import Blobs, FileBlobs, NatsBlobs
+from streams.ingest import IngestSource, NoInput
 from streams.jetstream import JetStreamIngest, JetStreamStore
 from streams.log import Batch, Position
 from streams.objects import Objects
 from streams.permissions import inbox
 from streams.rejected import Rejection
 from streams.snapshots import Snapshots
-from streams.subjects import ingest_stream
+from streams.subjects import WITHOUT_INPUT, ingest_stream
 from streams.topology import SNAPSHOTS
 
 logger = logging.getLogger(__name__)
@@ -151,8 +152,10 @@ class Connection:
         """The log of a shard."""
         return JetStreamStore(self.nc, context, shard)
 
-    def ingest(self, context: str, shard: int) -> JetStreamIngest:
+    def ingest(self, context: str, shard: int) -> IngestSource:
         """The input of a shard."""
+        if context in WITHOUT_INPUT:
+            return NoInput()
         return JetStreamIngest(self.nc, context, shard)
 
     async def snapshots(self, context: str, shard: int) -> Snapshots:
