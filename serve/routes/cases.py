@@ -7,6 +7,7 @@ import polars as pl
 from fastapi import Query, Request
 from starlette.responses import Response
 
+from schemas.base import Frozen
 from schemas.casework import Authorisation, Closing
 from schemas.person import AuthoriseCase, CaseFacts, CaseState, CloseCase, OpenCase
 from serve import ledger, openapi, openapi_cases, paging, render
@@ -26,21 +27,24 @@ AUDITED = ("case", "state", "opened_at", "authorised_at", "sole", "ended_at", "e
 """What a list shows: nothing of the person sought, and to auditors no more than that there is a ledger to review."""
 
 
+class CaseQuery(Frozen):
+    """Which cases."""
+
+    state: CaseState | None = None
+    min_position: MinPosition = None
+    limit: Limit = 100
+    cursor: Cursor = None
+
+
 @routes.get("/v1/cases", responses=openapi_cases.page("CaseListed"), summary="Cases · 사건 목록")
-async def list_cases(
-    request: Request,
-    state: CaseState | None = None,
-    min_position: MinPosition = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> Response:
+async def list_cases(request: Request, query: Annotated[CaseQuery, Query()]) -> Response:
     """Police see all, case officers those that they opened or lead, auditors that there are ledgers to review."""
-    view = await view_after(request, "person", min_position)
+    view, limit = await view_after(request, "person", query.min_position), query.limit
     officer = not request.state.principal.roles.isdisjoint({"police", "case-officer"})
     rows = frame(request, view, "cases").filter(mine(request.state.principal) if officer else pl.lit(True))
-    if state is not None:
-        rows = rows.filter(pl.col("state") == state)
-    if (after := paging.decode(cursor, str)) is not None:
+    if query.state is not None:
+        rows = rows.filter(pl.col("state") == query.state)
+    if (after := paging.decode(query.cursor, str)) is not None:
         rows = rows.filter(pl.col("case") > after[0])
     rows = rows.sort("case").head(limit + 1)
     following = paging.encode((rows["case"][limit - 1],)) if len(rows) > limit else None
