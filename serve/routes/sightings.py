@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from actors.sighting.rows import UnreadableError, read
+from actors.sighting.rows import MAGIC, UnreadableError, read
 from schemas.errors import ForbiddenError, InvalidError
 from schemas.sighting import ATTRIBUTES, MAX_SIGHTINGS, SIGHTINGS, Sighting
 from serve import openapi_cases, positions, render
@@ -98,6 +98,8 @@ def _parse(content_type: str, body: bytes) -> pa.Table:
 
 
 def _from_arrow(body: bytes) -> pa.Table:
+    if body[:4] != MAGIC:
+        raise InvalidError("not an Arrow IPC stream of sightings")
     try:
         rows = read(Observed(0, "", subjects.SIGHTINGS, 0, {}, body))
     except UnreadableError as error:

@@ -1,0 +1,147 @@
+"""Cameras, sightings and erasures over HTTP."""
+
+import base64
+
+import pyarrow as pa
+import pytest
+
+from schemas.sighting import SIGHTINGS
+from serve.render import ARROW
+from tests.unit.api.conftest import OPERATOR, bearer
+
+CAMERA = bearer("device", facility="cam-1")
+GATEWAY = bearer("gateway", gateway="gate-1")
+POLICE = bearer("police", subject="inspector-lee")
+EMBEDDING = [0.6, 0.8, 0.0]
+
+
+def sighting(camera="cam-1", number=1, **more):
+    known = {"sighting_id": f"s-{number}", "camera": camera, "time": "2026-01-15T02:59:00Z", "model": "test-3"}
+    return {**known, "embedding": EMBEDDING, "quality": 0.9, **more}
+
+
+def as_arrow(rows):
+    table = pa.Table.from_pylist(rows, SIGHTINGS)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+@pytest.fixture
+async def cameras(client):
+    for camera, gateway in (("cam-1", None), ("cam-2", "gate-1"), ("cam-3", "gate-1"), ("cam-4", "gate-2")):
+        body = {"name_ko": "역전", "name_en": "Station", "position": {"lon": 127.7, "lat": 37.88}, "gateway": gateway}
+        answer = await client.put(f"/v1/cameras/{camera}", json=body, headers=OPERATOR)
+        assert answer.status_code == 200
+    return client
+
+
+async def counted(client, camera):
+    rows = (await client.get("/v1/cameras", headers=OPERATOR)).json()["items"]
+    return next(row["sightings"] for row in rows if row["camera"] == camera)
+
+
+async def test_a_camera_sends_its_own_sightings_and_each_counts_once(cameras):
+    picture = base64.b64encode(b"\xff\xd8\xff\xe0jpeg").decode()
+    body = [sighting(number=1, attributes={"upper": "red"}, picture=picture, box=[1, 2, 3, 4]), sighting(number=2)]
+    for _ in range(2):
+        answer = await cameras.post("/v1/sightings", json=body, headers=CAMERA)
+        assert answer.status_code == 202
+        assert (answer.json()["accepted"], answer.json()["refused"]) == (2, [])
+    position = answer.json()["position"]
+    seen = await cameras.get("/v1/cameras", params={"min_position": position}, headers=OPERATOR)
+    assert seen.status_code == 200
+    assert await counted(cameras, "cam-1") == 2
+
+
+async def test_a_gateway_sends_those_of_its_cameras_wherever_they_are_kept(cameras, backend):
+    rows = [sighting(f"cam-{number}", number, time=backend.now()) for number in (2, 3, 4)]
+    headers = GATEWAY | {"content-type": ARROW}
+    answer = await cameras.post("/v1/sightings", content=as_arrow(rows), headers=headers)
+    assert answer.json()["accepted"] == 2
+    assert answer.json()["refused"] == [{"camera": "cam-4", "reason": "is not a camera of this sender"}]
+    await backend.settle()
+    assert [await counted(cameras, f"cam-{number}") for number in (1, 2, 3, 4)] == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("camera", ["cam-2", "cam-9"])
+async def test_a_camera_does_not_speak_for_another(cameras, backend, camera):
+    before = dict(backend.sequences)
+    answer = await cameras.post("/v1/sightings", json=sighting(camera), headers=CAMERA)
+    assert answer.status_code == 403
+    assert backend.sequences == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"\xff\xff\xff\xff nonsense",
+        b'[{"camera": "cam-1"}]',
+        str([sighting(attributes={"shoes": "red"})]).replace("'", '"').encode(),
+        str([sighting(box=[2**40, 1, 1, 1])]).replace("'", '"').encode(),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_whole(cameras, backend, body):
+    before = dict(backend.sequences)
+    for kind in ("application/json", ARROW):
+        headers = CAMERA | {"content-type": kind}
+        answer = await cameras.post("/v1/sightings", content=body, headers=headers)
+        assert answer.status_code == 422, answer.text
+    assert backend.sequences == before
+
+
+async def test_what_only_folding_can_judge_is_kept_with_its_reason_and_without_the_embedding(cameras, backend):
+    answer = await cameras.post("/v1/sightings", json=sighting(embedding=[0, 0, 0]), headers=CAMERA)
+    assert answer.status_code == 202
+    await backend.settle()
+    (refused,) = backend.refused
+    assert "s-1" in refused.data.decode()
+    assert "embedding" not in refused.data.decode()
+    assert await counted(cameras, "cam-1") == 0
+
+
+async def test_a_key_gives_the_first_answer_again(cameras):
+    headers = CAMERA | {"idempotency-key": "s-1"}
+    first = await cameras.post("/v1/sightings", json=sighting(), headers=headers)
+    again = await cameras.post("/v1/sightings", json=sighting(), headers=headers)
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_cameras_are_listed_by_area_and_group_without_whom_they_saw(cameras):
+    rows = (await cameras.get("/v1/cameras", params={"gateway": "gate-1"}, headers=bearer("staff"))).json()["items"]
+    assert [row["camera"] for row in rows] == ["cam-2", "cam-3"]
+    assert not {"keys", "block", "embedding"} & set(rows[0])
+    assert (await cameras.get("/v1/cameras")).status_code == 401
+    assert (await cameras.get("/v1/cameras", headers=bearer("citizen"))).status_code == 403
+
+
+async def test_an_erasure_is_asked_for_and_listed_until_its_receipt(cameras):
+    body = {"camera": "cam-1", "sightings": ["s-1"], "reason": "정보주체의 요구 · asked"}
+    asked = POLICE | {"idempotency-key": "e-1"}
+    answer = await cameras.post("/v1/erasures", json=body, headers=asked)
+    assert answer.status_code == 201, answer.text
+    assert (await cameras.post("/v1/erasures", json=body, headers=asked)).headers["location"] == answer.headers[
+        "location"
+    ]
+    (row,) = (await cameras.get("/v1/erasures", params={"open": True}, headers=OPERATOR)).json()["items"]
+    assert (row["camera"], row["sightings"], row["by"], row["erased_at"]) == ("cam-1", ["s-1"], "inspector-lee", None)
+    assert (await cameras.get("/v1/erasures", params={"open": False}, headers=OPERATOR)).json()["items"] == []
+    receipt = (await cameras.get(answer.headers["location"], headers=bearer("auditor"))).json()
+    assert [one["erasure"] for one in receipt["erasures"]] == [answer.headers["location"].rpartition("/")[2]]
+    assert (await cameras.get("/v1/erasures/erasure-9", headers=OPERATOR)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"camera": "cam-1", "reason": "x"},
+        {"camera": "cam-1", "sightings": []},
+        {"camera": "cam-1", "sightings": ["a b"], "reason": "x"},
+    ],
+)
+async def test_an_erasure_names_a_window_or_sightings_and_a_reason(cameras, body):
+    assert (await cameras.post("/v1/erasures", json=body, headers=OPERATOR)).status_code == 422
