@@ -96,27 +96,6 @@ class NoInput:
         """See `IngestSource`."""
 
 
-class NoIngest:
-    """The `IngestSource` of a context that commands alone move."""
-
-    caught_up = True
-    waiting = 0
-
-    async def open(self, after: Position, wake: asyncio.Event) -> None:
-        """See `IngestSource`."""
-
-    def pull(self, limit: int) -> list[Observed]:
-        """See `IngestSource`."""
-        return []
-
-    async def replay(self, after: Position) -> "IngestReplay":
-        """No commit of such a context names input. Raises `LogGapError`."""
-        raise LogGapError("a context without input", after.sequence, after.sequence + 1)
-
-    async def close(self) -> None:
-        """See `IngestSource`."""
-
-
 def take_upto(left: deque[Observed], after: int, end: Position, stream: str) -> list[Observed]:
     """Take the range behind `after` off the front of `left`; a message folded in part stays there.
 

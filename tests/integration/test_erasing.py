@@ -24,7 +24,7 @@ from streams.api import request
 from streams.connection import Connection, access_of
 from streams.log import Position
 from streams.server import EmbeddedServer
-from streams.subjects import ingest_stream, raw
+from streams.subjects import ingest_stream, partition, raw
 from streams.topology import Topology, ensure_streams
 from tests.integration.conftest import SMALL
 from tests.unit.sighting.scenario import arrow, facts, row
@@ -159,6 +159,23 @@ async def test_embeddings_and_pictures_leave_every_file_when_they_are_committed_
     assert found(city.settings.data, people) == {}
     city.server.start()
     assert found(city.settings.data, people) == {}
+
+
+async def test_what_is_erased_is_overwritten_where_its_file_stays(
+    nats_server: EmbeddedServer, operator: Client
+) -> None:
+    await ensure_streams(operator, Topology({"sighting": 2}, max_mb=SMALL))
+    connection = await Connection.open(access_of(Settings(data=nats_server.folder)), "test")
+    theirs = next(f"cam-{n}" for n in range(9) if partition(f"cam-{n}", 2) != partition(CAMERA, 2))
+    people, others = [Person(number) for number in range(6)], [Person(100 + number) for number in range(6)]
+    for ours, other in zip(people, others, strict=True):
+        await connection.observe(raw("sighting", CAMERA, "sightings"), {}, arrow([ours.row]))
+        await connection.observe(raw("sighting", theirs, "sightings"), {}, arrow([other.row]))
+    (file,) = found(nats_server.folder, people)
+    await connection.forget("sighting", partition(CAMERA, 2), Position(12))
+    assert found(nats_server.folder, people) == {}
+    assert found(nats_server.folder, others) == {file: len(others) * len(others[0].traces)}
+    await connection.close()
 
 
 async def test_what_a_dead_owner_did_not_erase_its_successor_does(city: City, monkeypatch: pytest.MonkeyPatch) -> None:

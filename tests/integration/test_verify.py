@@ -16,7 +16,7 @@ from serve.commands.instance import connected
 from serve.commands.verify import verify
 from streams.connection import Connection
 from streams.log import SHARD_ENTITY, Commit, Record
-from streams.subjects import log_subject, partition
+from streams.subjects import log_stream, log_subject, partition
 from tests.integration.hosted import SHARDS, running, settings_for
 
 ENTITIES = [f"bridge-{number}" for number in range(8)]
@@ -68,7 +68,9 @@ async def test_verify_holds_beside_the_owners_and_on_a_city_at_rest(tmp_path: Pa
     assert at_rest[0] == 0, at_rest
 
     shards = orjson.loads(at_rest[1])["shards"]
-    assert [one["log"] for one in shards] == ["LOG_FACILITY_0", "LOG_FACILITY_1", "LOG_ROAD_0", "LOG_ROAD_1"]
+    assert [one["log"] for one in shards] == [
+        log_stream(name, n) for name, count in SHARDS.items() for n in range(count)
+    ]
     assert sum(one["sequence"] for one in shards) > len(ENTITIES)
     assert {one["log"]: one["digest"] for one in orjson.loads(beside[1])["shards"]} == {
         one["log"]: one["digest"] for one in shards
