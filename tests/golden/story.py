@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from schemas import facility as f
+from schemas import person as p
 from schemas import road as r
 from schemas.base import Command, micros
 from streams.codec import ARROW, JSON
@@ -87,7 +88,63 @@ def road() -> list[Step]:
     ]
 
 
-STORIES = {"facility": facility, "road": road}
+def person() -> list[Step]:
+    """A child is looked for, found and forgotten; another case runs out of time."""
+    case, late = "case-5d1f0c2b9a7e4836", "case-00c0ffee00c0ffee"
+    facts: dict[str, Any] = {
+        "kind": "minor",
+        "authority": "춘천서-2026-0117",
+        "legal_ground": "실종아동등의 보호 및 지원에 관한 법률 제9조",
+        "reason": "하교 후 미귀가 · not home from school",
+        "officer": "officer",
+    }
+    seen = [
+        p.Candidate(
+            sighting=f"20260115T0{hour}0000.1",
+            camera=f"cam-{hour}",
+            time=_at(-3600 * hour),
+            model="body-example",
+            score=0.8,
+            probability=None if hour == 3 else 0.5,
+        )
+        for hour in (1, 2, 3)
+    ]
+    coverage = p.Coverage(
+        shards=2,
+        shards_answered=1,
+        rows_permitted=1000,
+        rows_scanned=900,
+        cameras=94,
+        cameras_silent=("cam-9",),
+        hours_missing=1.5,
+        exact=False,
+        recall=0.99,
+    )
+    asked: dict[str, Any] = {"query": "5d" * 32, "models": ("body-example",)}
+    search = {"window": r.Window(start=_at(-86_400), end=_at(0)), "cameras": 94, "coverage": coverage, **asked}
+    watch = {**asked, "query": "77" * 32, "min_probability": 0.5, "cameras": ("cam-1",)}
+    first, second = seen[0].id, seen[1].id
+    return [
+        _of(case, 0, p.OpenCase, facts=p.CaseFacts(expires_at=_at(86_400), **facts)),
+        _of(late, 1, p.OpenCase, facts=p.CaseFacts(expires_at=_at(600), **facts)),
+        _of(case, 10, p.AuthoriseCase, by="inspector"),
+        _of(late, 11, p.AuthoriseCase, sole=True),
+        _of(case, 20, p.RecordSearch, search="search-1", candidates=tuple(seen), **search),
+        _of(case, 21, p.RecordView, what="candidates"),
+        _of(case, 22, p.RecordView, what="picture", candidate=first),
+        _of(case, 23, p.ConfirmCandidate, candidate=first, reason="가방 · the bag"),
+        _of(case, 24, p.DismissCandidate, candidate=second, reason="어른 · an adult"),
+        _of(case, 30, p.StartWatch, watch="watch-1", **watch),
+        _of(late, 31, p.StartWatch, watch="watch-2", **watch),
+        _of(case, 40, p.RecordHits, watch="watch-1", hits=tuple(seen[1:]), by="search-1-0-0"),
+        _of(case, 50, p.EndWatch, watch="watch-1", reason="충분함 · enough"),
+        (700, None),
+        _of(case, 800, p.CloseCase, outcome="found", reason="집에서 발견 · found at home"),
+        _of(case, 810, p.CompleteCaseErasure, objects=("5d" * 32, "77" * 32), erasures=("erasure-1",)),
+    ]
+
+
+STORIES = {"facility": facility, "road": road, "person": person}
 
 
 def _at(seconds: float) -> datetime:
@@ -97,6 +154,10 @@ def _at(seconds: float) -> datetime:
 def _ask(seconds: float, kind: type[Command], **fields: Any) -> Step:
     entity = {kind.entity_field: BRIDGE if kind.context == "facility" else ROAD}
     return seconds, kind(at=_at(seconds), by="officer", **entity, **fields)
+
+
+def _of(case: str, seconds: float, kind: type[Command], by: str = "officer", **fields: Any) -> Step:
+    return seconds, kind(at=_at(seconds), by=by, case=case, **fields)
 
 
 def _hear(seconds: float, sequence: int, rows: list[tuple[Any, ...]]) -> Step:
