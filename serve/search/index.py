@@ -16,7 +16,7 @@ from serve.search.index_search import Answer, Candidate, Effort, candidate, cove
 from serve.search.plan import EVER, NO_BOUND, Filters, Retention, bind
 from serve.search.quantise import Model, encode_queries
 from serve.search.recall import Asked, Gauge, Recall, adapted
-from serve.search.segment import SEALED_ROWS, Mask, Segment, sort
+from serve.search.segment import SEALED_ROWS, Mask, Segment
 from serve.search.segment_digest import digest
 from serve.search.segment_rows import Refused, Rows, Vocabularies, check, hashes
 from serve.search.soft import Description
@@ -106,15 +106,15 @@ class Index:
             )
             new = np.flatnonzero(_first_of_each(rows.ids) & ~old & ~_known(rows.ids, self._state.segments))
             for at in range(0, len(new), SEALED_ROWS):
-                self._add(rows.take(new[at : at + SEALED_ROWS]))
+                chosen = new[at : at + SEALED_ROWS]
+                self._add(rows.take(chosen[np.lexsort((rows.time[chosen], rows.camera[chosen]))]))
         return Appended(len(new), len(rows) - len(new) - int(np.count_nonzero(old)), refused)
 
     def _add(self, rows: Rows) -> None:
-        """Put them behind the loose ones, which stay few: each at least twice the next. Seal when there are enough."""
-        loose = [*self._state.loose, Segment.of(sort(rows))]
-        while len(loose) > 1 and len(loose[-2]) < 2 * len(loose[-1]):
-            last = loose.pop()
-            loose[-1] = _merged([loose[-1], last])
+        """Put them behind the loose ones, of which four of a size become one. Seal when there are enough rows."""
+        loose = [*self._state.loose, Segment.of(rows)]
+        while len(loose) >= 4 and _tier(loose[-4]) <= _tier(loose[-1]):
+            loose[-4:] = [_merged(loose[-4:])]
         self._state = replace(self._state, loose=tuple(loose))
         if sum(map(len, loose)) >= SEALED_ROWS:
             self._seal()
@@ -261,7 +261,11 @@ class Index:
 
 
 def _merged(segments: Sequence[Segment]) -> Segment:
-    return segments[0] if len(segments) == 1 else Segment.of(sort(Rows.join([segment.rows for segment in segments])))
+    return segments[0] if len(segments) == 1 else Segment.of(Rows.join([segment.rows for segment in segments]))
+
+
+def _tier(segment: Segment) -> int:
+    return len(segment).bit_length() // 2
 
 
 def _known(ids: pa.Array, segments: Sequence[Segment]) -> Mask:

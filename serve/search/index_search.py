@@ -1,5 +1,6 @@
 """One search over segments: estimates from codes, then exact scores of those that can still be among the best."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from serve.search.plan import Bound, Permitted, Plan, choose, permitted
 from serve.search.quantise import Queries, exact_scores
-from serve.search.segment import Mask, Segment
+from serve.search.segment import Segment
 from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 from serve.search.soft import Bonus
 
@@ -67,11 +68,17 @@ class Part(NamedTuple):
     plan: Plan
 
 
+Z = 3.0
+"""A row as good as the last candidate is missed by its sign bits once in 740 times, a better one less often."""
+WIDEST_BITS = 1024
+"""More candidates than this from bits cost as much as scanning int8 codes, which is exact."""
+
+
 @dataclass(slots=True)
 class Near:
     """Candidates of one query in one segment: row numbers and estimates of similarity.
 
-    Every permitted row that is missing has an estimate of `floor` at most.
+    No permitted row that is missing is more similar than `floor`; of those missed by bits, hardly any (`Z`).
     """
 
     rows: Numbers
@@ -103,32 +110,43 @@ def coverage(parts: Sequence[Part], recall: float | None) -> Coverage:
     )
 
 
-def near(part: Part, queries: Queries, wanted: int) -> list[Near]:
+def near(part: Part, kind: str, queries: Queries, wanted: int) -> list[Near]:
     """Candidates of every query, `wanted` where the segment has as many."""
-    segment, seen, kind = part.segment, part.permitted, part.plan.kind
+    segment, seen = part.segment, part.permitted
     if kind == "gather":
         everything = slice(0, len(segment)) if seen.mask is None and seen.spans is None else seen.chosen()
         rows = np.arange(len(segment)) if isinstance(everything, slice) else everything
-        scores = segment.code_scores(queries.rotated, everything)
-        return [Near(rows, one, -np.inf) for one in scores]
-    mask = seen.whole_mask(len(segment))
-    if kind.startswith("bits"):
-        _, found = segment.near_bits(queries.bits, wanted, mask)
-        chosen = [np.sort(one[one >= 0]) for one in found]
-        pairs = zip(chosen, queries.rotated, strict=True)
-        scores_of = [segment.code_scores(one[None], rows)[0] for rows, one in pairs]
-        return [Near(rows, one, -np.inf) for rows, one in zip(chosen, scores_of, strict=True)]
-    return _near_codes(part, queries, wanted, mask)
-
-
-def _near_codes(part: Part, queries: Queries, wanted: int, mask: Mask | None) -> list[Near]:
-    values, found = part.segment.near_codes(queries.whole, wanted, mask)
-    complete = wanted >= part.permitted.count
+        return [Near(rows, one, -np.inf) for one in segment.code_scores(queries.rotated, everything)]
+    mask, complete = seen.whole_mask(len(segment)), wanted >= seen.count
+    if kind.startswith("int8"):
+        values, found = segment.near_codes(queries.whole, wanted, mask)
+        estimates = values * queries.units[:, None]
+        error = segment.rows.vectors.error + queries.error
+        floors = [-np.inf if complete else float(one[-1]) + error for one in estimates]
+        return [
+            Near(rows[rows >= 0], one[rows >= 0], floor)
+            for rows, one, floor in zip(found, estimates, floors, strict=True)
+        ]
+    distances, found = segment.near_bits(queries.bits, wanted, mask)
     answers = []
-    for rows, scores in zip(found, values * queries.units[:, None], strict=True):
-        there = rows >= 0
-        answers.append(Near(rows[there], scores[there], -np.inf if complete else float(scores[-1])))
+    for far, rows, rotated in zip(distances, found, queries.rotated, strict=True):
+        chosen = np.sort(rows[rows >= 0])
+        floor = -np.inf if complete else most_similar(int(far[-1]), queries.bits.shape[1] * 8)
+        answers.append(Near(chosen, segment.code_scores(rotated[None], chosen)[0], floor))
     return answers
+
+
+def most_similar(distance: int, bits: int) -> float:
+    """The similarity that a row rarely exceeds when its sign bits differ in `distance` places or more.
+
+    A random hyperplane parts two vectors with probability angle / π whatever they are (Goemans, Williamson 1995), so
+    the distance is binomial, and this is the similarity at which it is `distance` at mean plus `Z` deviations.
+    """
+    reached = max(0, distance - 1)  # rows at the last distance may be there or missing
+    square = Z * Z * bits
+    middle, whole = 2 * reached * bits + square, bits * bits + square
+    part = (middle - math.sqrt(max(0.0, middle * middle - 4 * whole * reached * reached))) / (2 * whole)
+    return math.cos(math.pi * part)
 
 
 class Best:
@@ -162,8 +180,8 @@ class Best:
             halves[start:end] = self.parts[at[start]].segment.rows.vectors.half[rows[start:end]]
         return exact_scores(self.query, halves)
 
-    def top(self, texts: Vocabularies, first: int, widen: Callable[[int], bool] | None) -> tuple[Candidate, ...]:
-        """The k best. `first` candidates are scored for a start, and with `widen` everything that could matter.
+    def top(self, texts: Vocabularies, first: int, widen: Callable[[int], bool]) -> tuple[Candidate, ...]:
+        """The k best. `first` candidates are scored for a start, then whatever could matter.
 
         `widen` is called with a part whose missing rows could still matter, and fetches more of them.
         """
@@ -172,22 +190,17 @@ class Best:
             chosen = np.sort(_largest(most, first))
             similarity = self._score(at[chosen], rows[chosen])
             bar = _kth(similarity + adds[chosen], self.k)
-            if widen is not None:
-                reach = np.flatnonzero(most >= bar)
-                more = np.setdiff1d(reach, chosen, assume_unique=True)
-                if len(more):
-                    joined = np.concatenate([chosen, more])
-                    order = np.argsort(joined, kind="stable")
-                    similarity = np.concatenate([similarity, self._score(at[more], rows[more])])[order]
-                    chosen = joined[order]
-                    bar = _kth(similarity + adds[chosen], self.k)
-                short = [
-                    index
-                    for index, near in enumerate(self.candidates)
-                    if near.floor + self.errors[index] + self.bonus.most >= bar
-                ]
-                if sum(map(widen, short)):  # each of them, as `any` would not
-                    continue
+            reach = np.flatnonzero(most >= bar)
+            more = np.setdiff1d(reach, chosen, assume_unique=True)
+            if len(more):
+                joined = np.concatenate([chosen, more])
+                order = np.argsort(joined, kind="stable")
+                similarity = np.concatenate([similarity, self._score(at[more], rows[more])])[order]
+                chosen = joined[order]
+                bar = _kth(similarity + adds[chosen], self.k)
+            short = [index for index, near in enumerate(self.candidates) if near.floor + self.bonus.most >= bar]
+            if sum(map(widen, short)):  # each of them, as `any` would not
+                continue
             return self._candidates(at[chosen], rows[chosen], similarity, adds[chosen], bar, texts)
 
     def _candidates(
@@ -232,33 +245,32 @@ def search(
 ) -> tuple[tuple[Candidate, ...], ...]:
     """The k best of every query among the permitted rows of all parts.
 
-    Exact, and proved so by the bounds of the codes' errors, unless a part's plan reads sign bits.
+    Exact, and proved so by the bounds of the codes' errors; where a plan reads sign bits, but for the chance at `Z`.
     """
     live = [part for part in parts if part.plan.kind != "skip"]
     if not live or not len(queries.exact):
         return tuple(() for _ in queries.exact)
-    proved = not any(part.plan.kind.startswith("bits") for part in live)
-    wanted = max(100, 4 * k) * (1 if proved else width)
-    fetched = [near(part, queries, wanted) for part in live]
+    wanted = max(100, 4 * k) * width
+    fetched = [near(part, part.plan.kind, queries, wanted) for part in live]
     answers = []
     for number in range(len(queries.exact)):
         query, candidates = queries.only(number), [one[number] for one in fetched]
-        widen = _widener(live, candidates, query, wanted) if proved else None
+        widen = _widener(live, candidates, query, wanted)
         answers.append(Best(live, candidates, query, k, bonus).top(texts, max(64, 4 * k), widen))
     return tuple(answers)
 
 
 def _widener(live: Sequence[Part], candidates: list[Near], query: Queries, wanted: int) -> Callable[[int], bool]:
-    """Fetch four times as many candidates of a part as before; whether there was anything to fetch."""
-    asked = [wanted] * len(live)
+    """Fetch more candidates of a part than before, at last by int8 codes; whether there was anything to fetch."""
+    asked, kinds = [wanted] * len(live), [str(part.plan.kind) for part in live]
 
     def widen(index: int) -> bool:
-        part = live[index]
         if candidates[index].floor == -np.inf:
             return False
-        asked[index] *= 4
-        mask = part.permitted.whole_mask(len(part.segment))
-        candidates[index] = _near_codes(part, query, asked[index], mask)[0]
+        asked[index] *= 8
+        if kinds[index].startswith("bits") and asked[index] > max(WIDEST_BITS, wanted):
+            asked[index], kinds[index] = wanted, "int8"
+        candidates[index] = near(live[index], kinds[index], query, asked[index])[0]
         return True
 
     return widen

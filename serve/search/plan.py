@@ -13,6 +13,8 @@ from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 Kind = Literal["skip", "gather", "bits", "bits+mask", "int8", "int8+mask"]
 GATHER_ROWS = 1024
 """Up to here copying the rows' int8 codes costs less than testing every row of a segment of 65,536 (decision 11)."""
+BITS_ROWS = 16_384
+"""From here on reading the sign bits first saves more than it costs when int8 codes have to be scanned after all."""
 EVER = 2**62
 
 
@@ -151,7 +153,13 @@ def choose(rows: int, count: int, exact: bool, trusted: bool) -> Plan:
     if count <= GATHER_ROWS:
         return Plan("gather", f"{count} of {rows} rows: cheaper to copy than to test each")
     masked = count < rows
-    if exact or not trusted:
-        why = "exact was asked for" if exact else "the measured recall of the bits is too low"
+    if exact or not trusted or count < BITS_ROWS:
+        why = (
+            "exact was asked for"
+            if exact
+            else f"{count} rows: int8 is as fast"
+            if trusted
+            else "bits recall too little"
+        )
         return Plan("int8+mask" if masked else "int8", why)
     return Plan("bits+mask" if masked else "bits", f"{count} of {rows} rows are permitted")

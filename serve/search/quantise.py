@@ -96,14 +96,16 @@ def projection(model: Model) -> Floats:
 
 def unit(vectors: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Vectors of length one, and which rows are not finite, and which are zero; those rows are returned as zeros."""
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64, casting="safe"))
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = vectors.astype(np.float32)
+        squares = np.einsum("ij,ij->i", scaled, scaled)
+        if not np.isfinite(squares).all():  # broken, or only too long for the squares of float32
+            squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64, casting="safe")
+    norms = np.sqrt(squares)
     endless = ~np.isfinite(norms)
     zero = norms < SMALLEST_NORM
-    with np.errstate(invalid="ignore", over="ignore"):
-        scaled = (vectors * np.where(endless | zero, 0, 1 / np.where(endless | zero, 1, norms))[:, None]).astype(
-            np.float32
-        )
-    scaled[endless] = 0
+    scaled[endless | zero] = 0
+    scaled /= np.where(endless | zero, 1, norms).astype(np.float32)[:, None]
     return scaled, endless, zero
 
 

@@ -22,11 +22,6 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-def sort(rows: Rows) -> Rows:
-    """By camera, then time."""
-    return rows.take(np.lexsort((rows.time, rows.camera)))
-
-
 def codes_index(dimension: int) -> Any:
     """An empty faiss index for int8 codes."""
     index = faiss.IndexScalarQuantizer(
@@ -57,7 +52,7 @@ class Segment:
 
     @staticmethod
     def of(rows: Rows, name: str = "") -> "Segment":
-        """Build it from rows that `sort` has put in order."""
+        """Build it from rows that are in order, as those of `Rows.join`."""
         half, codes, bits, error = rows.vectors
         by_code, by_bit = codes_index(codes.shape[1]), faiss.IndexBinaryFlat(bits.shape[1] * 8)
         by_code.add_sa_codes(np.ascontiguousarray(codes))

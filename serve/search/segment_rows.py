@@ -118,19 +118,31 @@ class Rows:
 
     @staticmethod
     def join(parts: Sequence["Rows"]) -> "Rows":
-        """One after the other."""
+        """All of them, by camera, then time. Each vector is copied once."""
+        camera, time = np.concatenate([part.camera for part in parts]), np.concatenate([part.time for part in parts])
+        order = np.lexsort((time, camera))
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        places = np.split(place, np.cumsum([len(part) for part in parts[:-1]]))
+
+        def put(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+            joined = np.empty((len(order), *arrays[0].shape[1:]), arrays[0].dtype)
+            for at, array in zip(places, arrays, strict=True):
+                joined[at] = array
+            return joined
+
         vectors = [part.vectors for part in parts]
         return Rows(
-            pa.concat_arrays([part.ids for part in parts]),
-            np.concatenate([part.camera for part in parts]),
-            np.concatenate([part.time for part in parts]),
-            np.concatenate([part.quality for part in parts]),
-            np.concatenate([part.attributes for part in parts]),
+            pa.concat_arrays([part.ids for part in parts]).take(pa.array(order)),
+            camera[order],
+            time[order],
+            put([part.quality for part in parts]),
+            put([part.attributes for part in parts]),
             Encoded(
-                np.concatenate([v.half for v in vectors]),
-                np.concatenate([v.codes for v in vectors]),
-                np.concatenate([v.bits for v in vectors]),
-                max(v.error for v in vectors),
+                put([one.half for one in vectors]),
+                put([one.codes for one in vectors]),
+                put([one.bits for one in vectors]),
+                max(one.error for one in vectors),
             ),
         )
 

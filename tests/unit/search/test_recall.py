@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from serve.search import plan as plan_module
 from serve.search.index import Index
-from serve.search.index_search import Candidate, Effort
+from serve.search.index_search import Candidate, Effort, most_similar
 from serve.search.plan import Filters
-from serve.search.quantise import Model
+from serve.search.quantise import Model, encode_queries, unit
 from serve.search.recall import WIDEST, Asked, Gauge, Recall, adapted, share
 from tests.unit.search.crowd import crowd, table
 
@@ -48,23 +51,48 @@ def test_a_gauge_keeps_every_so_many_searches_and_forgets_them_when_measured() -
     assert gauge.measure(lambda asked, _: index.search(asked.vector, asked.k), Effort()) is None
 
 
-def test_vectors_without_structure_make_the_index_give_bits_up() -> None:
+@pytest.fixture
+def bits_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "BITS_ROWS", 1000)
+
+
+@pytest.mark.usefixtures("bits_for_few")
+@pytest.mark.parametrize("kinds", [600, 12_000])
+def test_what_bits_miss_is_found_again_even_in_vectors_without_structure(kinds: int) -> None:
     model = Model("noise", 64)
-    index, chance = Index(model), np.random.default_rng(0)
-    index.append(table(crowd(12_000, model, kinds=12_000), model))
-    for _ in range(6):
-        for query in chance.standard_normal((1000, 64)).astype(np.float32)[:100]:
-            index.search(query, 100)
-        index.measure()
-    assert index.recall is not None
-    quantised = index.search(chance.standard_normal(64))
-    if index.effort.trusted:
-        assert index.recall.mean >= 0.99
-        assert quantised.coverage.recall == index.recall.mean
-    else:
-        assert quantised.coverage.exact
+    index = Index(model)
+    index.append(table(crowd(12_000, model, kinds=kinds), model))
+    for query in np.random.default_rng(0).standard_normal((1600, 64)).astype(np.float32):
+        index._gauge.saw(Asked(query, 10, Filters()))
+    recall = index.measure()
+    assert recall == index.recall
+    assert recall is not None
+    assert (recall.queries, index.effort.trusted) == (32, True)
+    assert recall.mean >= 0.99
+    assert index.search(np.ones(64)).coverage.recall == recall.mean
 
 
+@given(seed=st.integers(0, 100_000), similarity=st.floats(0.0, 0.99))
+@settings(max_examples=300, deadline=None)
+def test_bits_of_similar_vectors_rarely_differ_as_much_as_the_bound_says(seed: int, similarity: float) -> None:
+    # A hundred pairs at this similarity: 100 / 740 are expected beyond, eight would be a miracle.
+    model, chance = Model("pairs", 128), np.random.default_rng(seed)
+    one = unit(chance.standard_normal((100, 128)))[0]
+    other = chance.standard_normal((100, 128))
+    other -= (other * one).sum(axis=1, keepdims=True) * one
+    other = similarity * one + np.sqrt(1 - similarity**2) * other / np.linalg.norm(other, axis=1, keepdims=True)
+    first, second = encode_queries(one, model).bits, encode_queries(other, model).bits
+    distances = np.bitwise_count(first ^ second).sum(axis=1)
+    assert sum(most_similar(int(distance), model.bits) < similarity - 0.01 for distance in distances) < 8
+
+
+def test_the_bound_falls_as_bits_differ_more() -> None:
+    bounds = [most_similar(distance, 512) for distance in range(513)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[0] == 1.0
+
+
+@pytest.mark.usefixtures("bits_for_few")
 def test_untrusted_bits_are_not_used() -> None:
     index = Index(Model("test", 16))
     index.append(table(crowd(2000)))
