@@ -1,0 +1,166 @@
+"""Who does the same search: each peer finds the ten best row numbers for one query under one filter."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import faiss
+import hnswlib
+import numpy as np
+import numpy.typing as npt
+
+from bench.search_data import Case, Crowd, camera_name
+from serve.search.index import Index
+from serve.search.plan import EVER, Filters
+
+K = 10
+Rows = npt.NDArray[np.int64]
+Find = Callable[[npt.NDArray[np.float32]], Rows]
+
+
+class Peer(Protocol):
+    """`ready` does what can be done before the query comes: selectors for the others, nothing for our own index."""
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """How to search under this filter."""
+        ...
+
+
+class Ours:
+    """The index of the project. Its row numbers stand in the ids; reading them is not part of the search."""
+
+    def __init__(self, index: Index, exact: bool = False) -> None:
+        self.index, self.exact = index, exact
+        self.last: Any = None
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """Filters as a caller gives them; looking them up is part of the search."""
+        cameras = frozenset(map(camera_name, case.cameras)) if case.masked else None
+        filters = Filters(start=case.start if case.window < 1 else -EVER, cameras=cameras)
+
+        def find(query: npt.NDArray[np.float32]) -> Rows:
+            self.last = self.index.search(query, K, filters, exact=self.exact)
+            return np.array([int(one.sighting_id.rpartition("-")[2]) for one in self.last.found[0]])
+
+        return find
+
+
+def selector(made: Crowd, case: Case) -> Any:
+    """The filter as faiss takes it, or None."""
+    if case.masked:
+        return faiss.IDSelectorBitmap(np.packbits(case.flags(made), bitorder="little"))
+    return faiss.IDSelectorRange(case.first(made), len(made.vectors)) if case.window < 1 else None
+
+
+class Flat:
+    """faiss `IndexFlatIP`: exact, float32."""
+
+    def __init__(self, made: Crowd) -> None:
+        self.index = faiss.IndexFlatIP(made.vectors.shape[1])
+        self.index.add(made.vectors)
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """With the selector."""
+        chosen = selector(made, case)
+        params = faiss.SearchParameters(sel=chosen) if chosen else None
+        return lambda query: self.index.search(query[None], K, params=params)[1][0]
+
+
+class FlatByNumbers(Flat):
+    """The same with the permitted row numbers as a list, which faiss visits alone: its best way for few rows, if they are known."""
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """With the list."""
+        params = faiss.SearchParameters(sel=faiss.IDSelectorArray(np.flatnonzero(case.flags(made))))
+        return lambda query: self.index.search(query[None], K, params=params)[1][0]
+
+
+class NumPy:
+    """One matrix product over the window, then what the mask leaves."""
+
+    def __init__(self, made: Crowd) -> None:
+        self.vectors = made.vectors
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """Few rows are gathered before the product."""
+        first = case.first(made)
+        kept = np.flatnonzero(case.flags(made)) if case.masked else None
+
+        def find(query: npt.NDArray[np.float32]) -> Rows:
+            if kept is not None and case.share < 0.2:
+                return kept[_best(self.vectors[kept] @ query)]
+            scores = self.vectors[first:] @ query
+            if kept is None:
+                return first + _best(scores)
+            return kept[_best(scores[kept - first])]
+
+        return find
+
+
+def _best(scores: npt.NDArray[np.float32]) -> Rows:
+    chosen = np.argpartition(-scores, K - 1)[:K] if len(scores) > K else np.arange(len(scores))
+    return chosen[np.argsort(-scores[chosen])]
+
+
+class Inverted:
+    """faiss IVF over float32, 1,024 lists; `effort` lists are looked at."""
+
+    efforts = (8, 32, 128, 1024)
+
+    def __init__(self, made: Crowd) -> None:
+        dimension, lists = made.vectors.shape[1], max(1, min(1024, len(made.vectors) // 200))
+        self.coarse = faiss.IndexFlatIP(dimension)
+        self.index = faiss.IndexIVFFlat(self.coarse, dimension, lists, faiss.METRIC_INNER_PRODUCT)
+        self.index.cp.niter = 5
+        self.index.train(made.vectors[:: max(1, len(made.vectors) // (40 * lists))])
+        self.index.add(made.vectors)
+        self.effort = self.efforts[0]
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """With the selector."""
+        params = faiss.SearchParametersIVF(sel=selector(made, case), nprobe=min(self.effort, self.index.nlist))
+        return lambda query: self.index.search(query[None], K, params=params)[1][0]
+
+
+class Graph:
+    """hnswlib, M 16, built with ef 100; its filter is a Python function that it calls for each row it meets."""
+
+    efforts = (16, 64, 256, 1024)
+
+    def __init__(self, made: Crowd) -> None:
+        self.index = hnswlib.Index(space="ip", dim=made.vectors.shape[1])
+        self.index.init_index(max_elements=len(made.vectors), M=16, ef_construction=100)
+        self.index.add_items(made.vectors, num_threads=2)
+        self.index.set_num_threads(1)
+        self.effort, self.calls = self.efforts[0], 0
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """With the function, which is as quick as Python has it: the look-up in a list."""
+        self.index.set_ef(self.effort)
+        permitted = case.flags(made).tolist().__getitem__
+
+        def find(query: npt.NDArray[np.float32]) -> Rows:
+            try:
+                return self.index.knn_query(query[None], K, filter=permitted)[0][0].astype(np.int64)
+            except RuntimeError:  # it found fewer than ten
+                return np.empty(0, np.int64)
+
+        return find
+
+    def seconds_in_filter(self, made: Crowd, case: Case, query: npt.NDArray[np.float32]) -> float:
+        """How much of a search is Python's function, to be taken off: a filter in C++ would cost next to nothing."""
+        permitted, met = case.flags(made).tolist(), list[int]()
+
+        def noting(row: int) -> bool:
+            met.append(row)
+            return permitted[row]
+
+        self.index.set_ef(self.effort)
+        with contextlib.suppress(RuntimeError):
+            self.index.knn_query(query[None], K, filter=noting)
+        look = permitted.__getitem__
+        began = time.perf_counter()
+        for row in met:
+            look(row)
+        return time.perf_counter() - began
