@@ -108,6 +108,24 @@ def montreal(
     asyncio.run(run(settings_of(data), source, speed, shift))
 
 
+@replays.command()
+def faces(
+    source: Annotated[Path, typer.Option("--from", help="The folder with embeddings.npy and labels.npy.")],
+    hold_out: Annotated[
+        int, typer.Option(min=0, help="Keep back so many last photographs of each person, to search with.")
+    ] = 0,
+    until: Annotated[
+        str, typer.Option(help="When the walks end, with its zone: 2026-01-15T09:00:00+09:00. Default: now.")
+    ] = "",
+    data: Data = None,
+) -> None:
+    """Labelled face embeddings as sightings; cameras, places and times are synthetic. A second run adds nothing."""
+    from serve.commands.cameras import moment
+    from serve.commands.replay import faces as run
+
+    asyncio.run(run(settings_of(data), source, hold_out, moment(until) if until else None))
+
+
 @app.command()
 def cameras(
     camera: Annotated[list[str], typer.Option(help="The id of a registered camera; one for each --url.")],

@@ -7,6 +7,7 @@ from typing import Any
 from schemas.base import Command
 from schemas.facility import RegisterFacility, RegisterSensor
 from schemas.road import BeginSnow, EndSnow, FinishWork, MeasureSnow, PermitWork, RegisterRoad, StartWork
+from schemas.sighting import RegisterCamera
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ def _call(command: Command) -> Call:
             path, body = f"/v1/facilities/{command.facility}", body["facts"]
         case RegisterSensor():
             path, body = f"/v1/facilities/{command.facility}/sensors/{command.sensor}", body["facts"]
+        case RegisterCamera():
+            path, body = f"/v1/cameras/{command.camera}", body["facts"]
         case RegisterRoad():
             path, body = f"/v1/roads/{command.road}", body["facts"]
         case PermitWork():

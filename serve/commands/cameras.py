@@ -40,7 +40,7 @@ def moment(text: str) -> datetime:
     except ValueError:
         found = datetime.min  # noqa: DTZ901 - without a zone, so refused below
     if found.tzinfo is None:
-        raise InvalidError(f"--start is a moment with its zone, as 2026-01-15T09:00:00+09:00, not {text!r}")
+        raise InvalidError(f"a moment comes with its zone, as 2026-01-15T09:00:00+09:00, not {text!r}")
     return found
 
 

@@ -22,11 +22,11 @@ _BUSY = (429, 502, 503, 504)
 
 
 class Api:
-    """The API of a running instance, as a principal who may command facilities and roads. Use as a context manager."""
+    """The API of a running instance, as one who may command facilities, roads and cameras. Use as a context manager."""
 
     def __init__(self, settings: Settings, by: str) -> None:
         self._base = recall(settings)
-        bearer = token(settings, Principal(by, frozenset({"safety", "road"})), _TOKEN_H)
+        bearer = token(settings, Principal(by, frozenset({"safety", "road", "operator"})), _TOKEN_H)
         self._session = aiohttp.ClientSession(
             self._base, headers={"authorization": f"Bearer {bearer}"}, timeout=_TIMEOUT
         )

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -25,8 +25,11 @@ from serve.commands.client import Api
 from serve.commands.heard import Heard
 from serve.commands.instance import connected, shards_of
 from serve.commands.terminal import out, progress
+from serve.pictures.cards import GALLERY_FACES
 from streams import codec, subjects
 from streams.connection import Connection
+from streams.connectors import cameras
+from streams.connectors import faces as gallery
 from streams.connectors import montreal as planif_neige
 from streams.connectors import openlab as load_test
 from streams.connectors.feeder import to_stream
@@ -133,6 +136,29 @@ async def montreal(settings: Settings, source: Path, speed: str, shift: bool) ->
     out.print(f"{sum(states.values()):,} street sides on {len(registrations)} roads now: {told}", markup=False)
 
 
+async def faces(settings: Settings, source: Path, hold_out: int, until: datetime | None) -> None:
+    """Register the cameras, send the embeddings as sightings up to `until` (now), and print where the last ones are.
+
+    The `hold_out` last photographs of each person are kept back, to search with. Sent again, each counts once.
+    """
+    found, now = gallery.read(source), datetime.now(UTC)
+    tables = gallery.sightings(found, GALLERY_FACES, until or now, hold_out)
+    async with _replay(settings, "sighting") as replay:
+        await replay.register(gallery.commands(now, BY))
+        before = _counted(await replay.api.get("/v1/cameras"))
+        for camera, table in tables.items():
+            await cameras.send(table, camera, replay.observe)
+        counted = _counted(await replay.settled("/v1/cameras")) - before
+    rows = sum(table.num_rows for table in tables.values())
+    out.print(f"registered: {replay.registered} events new", markup=False)
+    out.print(f"{rows} sightings sent, {counted} counted; model {GALLERY_FACES}", markup=False)
+    out.print(f"source: {gallery.ATTRIBUTION}", markup=False)
+
+
+def _counted(found: Any) -> int:
+    return sum(one["sightings"] for one in found["items"] if one["camera"] in gallery.CAMERAS)
+
+
 @dataclass(slots=True)
 class _Replay:
     """A replay under way."""
@@ -155,7 +181,11 @@ class _Replay:
 
     async def send(self, subject: str, content_type: str, data: bytes) -> None:
         """Publish one message; durable when this returns."""
-        sequence = await self.connection.observe(subject, {codec.CONTENT_TYPE: content_type}, data)
+        await self.observe(subject, {codec.CONTENT_TYPE: content_type}, data)
+
+    async def observe(self, subject: str, headers: Mapping[str, str], data: bytes) -> None:
+        """The same, with the headers of the caller."""
+        sequence = await self.connection.observe(subject, headers, data)
         self.sent[subjects.partition(subject.split(".")[3], self.shards)] = sequence
 
     async def settled(self, path: str, **query: str) -> Any:

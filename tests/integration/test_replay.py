@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from serve.commands.replay import montreal, openlab
+from serve.commands.replay import faces, montreal, openlab
 from tests.integration.hosted import running, settings_for
 
 SHARED = Path(os.environ.get("BOMNAE_SHARED", "../shared")) / "data"
-BRIDGE, SNOW = SHARED / "sensors" / "openlab_bridge", SHARED / "snow"
+BRIDGE, SNOW, FACES = SHARED / "sensors" / "openlab_bridge", SHARED / "snow", SHARED / "faces"
 
 pytestmark = pytest.mark.skipif(not BRIDGE.is_dir(), reason=f"the recorded data is not at {SHARED}: set BOMNAE_SHARED")
 
@@ -77,3 +77,23 @@ async def test_montreals_polls_become_clearing_states_and_a_second_replay_change
     assert "no event, nothing has changed" in said_again
     assert len(first["features"]) > 1000
     assert first == again
+
+
+async def test_the_faces_are_sightings_of_synthetic_cameras_and_a_second_replay_adds_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(settings_for(tmp_path / "data")) as settings:
+        for hold_out in (1, 1, 0, 0):
+            await faces(settings, FACES, hold_out, None)
+    said = capsys.readouterr().out.splitlines()
+
+    assert [one for one in said if "counted" in one] == [
+        "180 sightings sent, 180 counted; model face-gallery-128",
+        "180 sightings sent, 0 counted; model face-gallery-128",
+        "200 sightings sent, 20 counted; model face-gallery-128",
+        "200 sightings sent, 0 counted; model face-gallery-128",
+    ]
+    assert [one for one in said if "registered" in one] == [
+        f"registered: {count} events new" for count in (12, 0, 0, 0)
+    ]
+    assert sum("synthetic" in one for one in said) == 4
