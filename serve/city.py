@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import aiohttp
 import orjson
 import ray
+from ray import serve as ray_serve
+from ray.serve.exceptions import RayServeException
 
 from actors.context import Published
 from actors.directory import find, placement
@@ -19,7 +21,11 @@ from schemas.errors import BomnaeError, GoneError, InvalidError, LogGapError, Un
 from schemas.registry import read_event
 from schemas.settings import Settings
 from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
-from serve.search.protocol import Search
+from serve.pictures.cards import cards
+from serve.pictures.encoder import Described
+from serve.search.actor import Calls
+from serve.search.protocol import Encoded, Query, Search
+from serve.search.router import Router
 from serve.views import Views
 from streams import live, rejected
 from streams.connection import Connection, access_of
@@ -27,6 +33,8 @@ from streams.rejected import Rejected
 from streams.subjects import ingest_stream, log_subject, partition
 
 _WRITE_S = 10.0
+ENCODER = "encoder"
+"""Name of the application that turns pictures into embeddings."""
 
 
 class City:
@@ -38,16 +46,27 @@ class City:
         self._host_of = {key: name for name, keys in self._hosts.items() for key in keys}
         self._views = Views(self._hosts, settings.ray_namespace)
         self._connection: Connection | None = None
-        self._search: Search | None = None
+        self._calls = Calls(settings.ray_namespace)
+        self._router = Router(
+            self._calls,
+            settings.search_shards,
+            settings.search_copies,
+            settings.shards("sighting"),
+            cards(settings),
+            self._calls.layouts,
+            self._encode,
+        )
         self._past: dict[tuple[ShardKey, int], Published] = {}
 
     async def start(self) -> None:
         """Connect and begin to follow the shards."""
         self._connection = await Connection.open(access_of(self._settings), "api")
         self._views.start()
+        await self._router.start()
 
     async def stop(self) -> None:
         """Stop following and disconnect."""
+        await self._router.stop()
         await self._views.stop()
         if self._connection is not None:
             await self._connection.close()
@@ -82,9 +101,20 @@ class City:
     @property
     def search(self) -> Search:
         """See `Backend`."""
-        if self._search is None:
-            raise UnavailableError("no search of sightings runs here", retry_after_s=5)
-        return self._search
+        return self._router
+
+    async def _encode(self, photo: bytes) -> list[Encoded]:
+        try:
+            found: list[Described] = await ray_serve.get_app_handle(ENCODER).query.remote(photo)
+        except RayServeException as error:
+            raise UnavailableError("no encoder runs here: search with an embedding", retry_after_s=60) from error
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, BomnaeError):
+                raise error.cause from None
+            raise UnavailableError("the encoder failed", retry_after_s=5) from error
+        except ray.exceptions.RayError as error:
+            raise UnavailableError("the encoder does not answer", retry_after_s=5) from error
+        return [Encoded(Query(one.model, one.embedding), one.quality, one.box) for one in found]
 
     async def put_object(self, name: str, data: bytes) -> None:
         """See `Backend`."""

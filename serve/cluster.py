@@ -25,6 +25,7 @@ from schemas.packs.load import load_pack
 from schemas.settings import Settings
 from serve import deployments
 from serve.city import City
+from serve.search import hosting
 
 READY_S = 120.0
 _LOOK_S = 0.5
@@ -88,6 +89,7 @@ def _ray(settings: Settings) -> Iterator[None]:
 @contextmanager
 def _city(settings: Settings) -> Iterator[None]:
     supervisor.ensure_hosts(settings)
+    hosting.ensure_search(settings)
     try:
         ray_serve.start(http_options={"host": settings.host, "port": settings.http_port})
         ray_serve.run(deployments.app(settings), name="api", route_prefix="/")
@@ -95,6 +97,7 @@ def _city(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray_serve.shutdown()  # type: ignore[no-untyped-call]
+        hosting.stop_search(settings)
         supervisor.stop_hosts(settings)
 
 

@@ -12,6 +12,7 @@ from ray.serve import Application
 from actors import supervisor
 from schemas.settings import Settings
 from serve.cluster import load
+from serve.search import hosting
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,10 @@ class Keeper:
         self._loading: asyncio.Task[str] | None = None
 
     async def check_health(self) -> None:
-        """Start the hosts that are missing; bring the city pack in, again and again until it is."""
+        """Start the hosts and search shards that are missing; bring the city pack in, again and again until it is."""
         await asyncio.to_thread(supervisor.ensure_hosts, self._settings)
+        await asyncio.to_thread(hosting.ensure_search, self._settings)
+        await asyncio.to_thread(hosting.retire, self._settings)
         if self._loading is not None and self._loading.done() and (error := self._loading.exception()) is not None:
             logger.warning("the city pack is not in yet: %s", error)
             self._loading = None

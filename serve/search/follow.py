@@ -13,6 +13,9 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 """Longest time between two looks at the log, where no nudge comes."""
 
+_STORED_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
+"""Pauses between looks after a nudge that led to nothing: a record is heard of when it is sent, before it is stored."""
+
 Take = Callable[[Batch], Awaitable[None]]
 
 
@@ -39,9 +42,16 @@ class Follower:
     async def run(self, look_s: float = LOOK_S) -> None:
         """Follow until cancelled."""
         while True:
+            nudged = self.nudged.is_set()
             self.nudged.clear()
             try:
+                before = self.position
                 await self.look()
+                for pause_s in _STORED_S if nudged else ():
+                    if self.position != before:
+                        break
+                    await asyncio.sleep(pause_s)
+                    await self.look()
                 self.failure = ""
             except (BomnaeError, OSError) as error:
                 self.failure = str(error) or type(error).__name__

@@ -97,7 +97,7 @@ class Router:
             await asyncio.sleep(LOOK_S)
 
     async def choose(self) -> bool:
-        """Search the wanted layout from now on, if all of it has read everything, else one that has; whether it is that."""
+        """Search the wanted layout if all of it has read everything, else one that has; whether it is the wanted."""
         if await self._complete(self._wanted):
             self.layout = self._wanted
             return True
@@ -146,7 +146,8 @@ class Router:
         if numbers and not answered:
             raise UnavailableError("no shard of the search answers", retry_after_s=2)
         known = {card.id for card in self._cards}
-        for at, question in enumerate(questions):
+        # Only when every shard has said so: a shard that was not asked or did not answer may know the model.
+        for at, question in enumerate(questions if len(answered) == self.layout else ()):
             if question.model not in known and not any(replies[at].rested.known for replies in answered):
                 raise InvalidError(f"no sightings of a model {question.model!r} are known")
         return Found(

@@ -180,6 +180,11 @@ class SearchShard:
                 self.holdings.trim()
                 self._trimmed = self._clock()
 
+    async def measure(self) -> None:
+        """Compare the quantised stage of every index with exact scans, and let it adapt. Call it now and then."""
+        for index in list(self.holdings.pools.indexes.values()):
+            await asyncio.to_thread(index.measure)
+
     async def search(self, questions: Sequence[Question]) -> Replies:
         """Answer each question over every permitted row that is here. Raises `UnavailableError` until `ready`."""
         if not self.ready:

@@ -82,6 +82,16 @@ async def test_a_nudge_wakes_it_long_before_the_next_look() -> None:
         await until(lambda: taker.taken == [sequence])
 
 
+async def test_a_nudge_that_comes_before_the_record_is_stored_is_not_in_vain() -> None:
+    store, taker = MemoryStore(), Taker()
+    async with following(store, taker, look_s=60) as follower:
+        await follower.caught_up.wait()
+        follower.nudged.set()
+        await asyncio.sleep(0.02)
+        sequence = await commit(store, [silent("cam-1")])
+        await until(lambda: taker.taken == [sequence])
+
+
 async def test_it_goes_on_behind_a_position() -> None:
     store, taker = MemoryStore(), Taker()
     first, second = await commit(store, [silent("cam-1")]), await commit(store, [silent("cam-2")])

@@ -1,0 +1,140 @@
+"""Sightings from a camera's message to an answer, a hit and a receipt, over a real nats-server."""
+
+import asyncio
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from schemas.person import AuthoriseCase, CaseFacts, OpenCase, StartWatch, WatchHit
+from schemas.registry import read_event
+from schemas.road import Window
+from schemas.sighting import RequestErasure, SightingsErased
+from serve.search.place import Place
+from serve.search.protocol import Query
+from serve.search.queries import Sought, digest_of, name_of
+from streams.subjects import partition
+from tests.integration.hosted import SHARDS
+from tests.integration.searching import MODEL, now, people, searching
+
+
+async def test_what_a_camera_saw_is_found_within_a_second_and_after_a_restart(tmp_path: Path) -> None:
+    async with searching(tmp_path) as city:
+        host = await city.host()
+        for number in range(3):
+            await city.camera(f"cam-{number}")
+        rows = people(60, 1)
+        for number in range(3):
+            await city.see(f"cam-{number}", rows[number * 20 : number * 20 + 20])
+        async with asyncio.timeout(20):
+            while await city.scanned(rows[0]) < 60:
+                await asyncio.sleep(0.01)
+        person = people(1, 2)
+        took = []
+        for number in range(5):
+            began = time.perf_counter()
+            await city.see("cam-1", person, 1000 + number)
+            while len([one for one in (await city.search(person[0])).candidates if one.score > 0.99]) <= number:
+                await asyncio.sleep(0.002)
+            took.append(time.perf_counter() - began)
+        before = await city.search(person[0], 30)
+        assert len(before.candidates) == 30
+        # A bound that a nudge meets a hundred times over, and a look each second alone would not.
+        assert sorted(took)[2] < 1
+        await host.stop()
+        again = await city.host()
+        assert (await city.search(person[0], 30)).candidates == before.candidates
+        assert again.shard is not None
+        assert again.shard.position("sighting", 0) > 0
+
+
+async def test_two_shards_hold_what_one_holds(tmp_path: Path) -> None:
+    async with searching(tmp_path, search_shards=2) as city:
+        for number in range(2):
+            await city.host(Place(2, number))
+        for number in range(4):
+            await city.camera(f"cam-{number}")
+            await city.see(f"cam-{number}", people(10, number))
+        query = people(1, 9)[0]
+        async with asyncio.timeout(20):
+            while await city.scanned(query) < 40:
+                await asyncio.sleep(0.01)
+        everything = np.concatenate([people(10, number) for number in range(4)]).astype(np.float16).astype(np.float64)
+        scores = sorted((everything @ query.astype(np.float16).astype(np.float64)).tolist(), reverse=True)
+        found = await city.search(query)
+        assert np.allclose([one.score for one in found.candidates], scores[:10])
+        assert (found.coverage.shards, found.coverage.cameras) == (2, 4)
+
+
+async def test_a_watch_hits_within_a_second_and_its_case_says_so(tmp_path: Path) -> None:
+    async with searching(tmp_path) as city:
+        await city.host()
+        await city.camera("cam-0")
+        person = people(1, 2)
+        data = Sought((Query(MODEL, person[0]),)).to_bytes()
+        await city.connection.objects().blobs.put(name_of("c-1", digest_of(data)), data)
+        who = {"case": "c-1", "by": "officer-1", "at": now()}
+        facts = CaseFacts(
+            kind="minor",
+            authority="2026-1",
+            legal_ground="act",
+            reason="missing",
+            officer="officer-1",
+            expires_at=now() + timedelta(days=1),
+        )
+        watch = StartWatch(**who, watch="w-1", query=digest_of(data), models=(MODEL,), min_probability=0.9)
+        told = await city.submit([OpenCase(**who, facts=facts), AuthoriseCase(**who, sole=True), watch])
+        assert told == [None] * 3
+        ledger = city.connection.store("person", 0)
+
+        async def hits() -> list[WatchHit]:
+            events = [read_event(one.type, one.data) async for one in ledger.read(0, "city.log.person.0.c-1.>")]
+            return [one for one in events if isinstance(one, WatchHit)]
+
+        took = []
+        for number in range(3):
+            began = time.perf_counter()
+            await city.see("cam-0", np.vstack([people(5, 100 + number), person]), 10 * number)
+            async with asyncio.timeout(20):
+                while len(await hits()) <= number:
+                    await asyncio.sleep(0.01)
+            took.append(time.perf_counter() - began)
+        assert [one.candidate.sighting for one in await hits()] == ["cam-0:5", "cam-0:15", "cam-0:25"]
+        assert sorted(took)[1] < 1
+
+
+async def test_an_erasure_ends_in_a_receipt_and_no_file_holds_the_bytes(tmp_path: Path) -> None:
+    async with searching(tmp_path) as city:
+        await city.host()
+        await city.camera("cam-0")
+        rows = people(20, 1)
+        await city.see("cam-0", rows)
+        async with asyncio.timeout(20):
+            while await city.scanned(rows[0]) < 20:
+                await asyncio.sleep(0.01)
+        window = Window(start=now() - timedelta(hours=1), end=now() + timedelta(minutes=1))
+        command = RequestErasure(camera="cam-0", erasure="e-1", window=window, reason="r", at=now(), by="operator")
+        assert await city.submit([command]) == [None]
+        store = city.connection.store("sighting", partition("cam-0", SHARDS["sighting"]))
+
+        async def receipts() -> list[SightingsErased]:
+            events = [
+                read_event(one.type, one.data)
+                async for one in store.read(0)
+                if one.type.endswith("sightings-erased.v1")
+            ]
+            return [one for one in events if isinstance(one, SightingsErased)]
+
+        async with asyncio.timeout(20):
+            while not await receipts():
+                await asyncio.sleep(0.02)
+        assert (await city.search(rows[0])).candidates == ()
+        traces = [row.tobytes() for row in rows] + [row.astype(np.float16).tobytes() for row in rows]
+        assert not _holding(tmp_path, traces)
+
+
+def _holding(folder: Path, traces: list[bytes]) -> list[Path]:
+    kept = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(kept) > 5
+    return [path for path in kept for data in [path.read_bytes()] if any(trace in data for trace in traces)]
