@@ -129,7 +129,12 @@ class Settings(BaseSettings):
         description="OpenVINO or ONNX file of a re-identification network; empty: colour histograms, which are weak.",
     )
     encoder_device: str = Field("CPU", description="OpenVINO device of both: CPU, GPU (Intel), NPU, AUTO, ….")
-    encoder_replicas: int = Field(2, ge=1, le=256, description="Most replicas of the encoder; it scales from one.")
+    encoder_replicas: int = Field(
+        2,
+        ge=0,
+        le=256,
+        description="Most replicas of the encoder, which scales from one; 0: no photographs are searched for.",
+    )
 
     log_level: str = Field("INFO", description="Least level of the structured log.")
 

@@ -24,7 +24,8 @@ from schemas.errors import BomnaeError, SetupError
 from schemas.packs.load import load_pack
 from schemas.settings import Settings
 from serve import deployments
-from serve.city import City
+from serve.city import ENCODER, City
+from serve.pictures.deployment import encoder
 from serve.search import hosting
 
 READY_S = 120.0
@@ -90,10 +91,15 @@ def _ray(settings: Settings) -> Iterator[None]:
 def _city(settings: Settings) -> Iterator[None]:
     supervisor.ensure_hosts(settings)
     hosting.ensure_search(settings)
+    hosting.retire_in_time(settings)
     try:
         ray_serve.start(http_options={"host": settings.host, "port": settings.http_port})
         ray_serve.run(deployments.app(settings), name="api", route_prefix="/")
         ray_serve.run(deployments.live(settings), name="live", route_prefix=deployments.LIVE_PREFIX)
+        if settings.encoder_replicas:
+            # It loads its networks meanwhile; nobody needs to wait for photographs.
+            target = ray_serve.RunTarget(encoder(settings), name=ENCODER, route_prefix=None)
+            ray_serve.run_many([target], wait_for_applications_running=False)
         yield
     finally:
         ray_serve.shutdown()  # type: ignore[no-untyped-call]

@@ -1,6 +1,8 @@
 """Brings the search shards up on Ray, and ends those of an older layout once the new ones have read everything."""
 
 import contextlib
+import threading
+import time
 from typing import Any
 
 import ray
@@ -10,6 +12,7 @@ from serve.search.actor import SearchActor
 from serve.search.place import Place
 
 _STOP_S = 10.0
+_LOOK_S = 5.0
 
 
 def places(settings: Settings) -> list[Place]:
@@ -43,16 +46,26 @@ def retire(settings: Settings) -> bool:
     Whether they have. Routers look for the new layout every few seconds: call it again and again, some time apart.
     """
     wanted = {place.name for place in places(settings)}
-    actors = [ray.get_actor(name, settings.ray_namespace) for name in wanted]
     try:
+        actors = [ray.get_actor(name, settings.ray_namespace) for name in wanted]
         if not all(ray.get([actor.ready.remote() for actor in actors], timeout=_STOP_S)):
             return False
-    except ray.exceptions.RayError:
+    except (ValueError, ray.exceptions.RayError):
         return False
     for name in _running(settings) - wanted:
         _stop(name, settings)
     ray.get([actor.clean.remote(sorted(wanted)) for actor in actors], timeout=_STOP_S)
     return True
+
+
+def retire_in_time(settings: Settings) -> None:
+    """Retire once it is possible, in a thread of its own."""
+
+    def waiting() -> None:
+        while ray.is_initialized() and not retire(settings):
+            time.sleep(_LOOK_S)
+
+    threading.Thread(target=waiting, name="retire search shards", daemon=True).start()
 
 
 def stop_search(settings: Settings) -> None:

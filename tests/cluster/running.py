@@ -73,6 +73,7 @@ class Running(Asked):
             "BOMNAE_MQTT_PORT": "0",
             "BOMNAE_NATS_MONITOR_PORT": "0",
             "BOMNAE_SIMULATE": "false",
+            "BOMNAE_ENCODER_REPLICAS": "0",
             "BOMNAE_SNAPSHOT_EVERY_S": "5",
             "BOMNAE_INGEST_MAX_MB": "512",
             "BOMNAE_LOG_MAX_MB": "256",
