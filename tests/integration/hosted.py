@@ -10,10 +10,11 @@ import uvicorn
 
 from actors.host import HostConfig, Request, ShardHost, ShardKey
 from actors.journal import Entry
-from schemas.errors import BomnaeError
+from schemas.errors import BomnaeError, UnavailableError
 from schemas.settings import Settings
 from serve.app import create_app, verifier_of
 from serve.city import City
+from serve.search.router import Router
 from serve.secret import ensure_secret
 from serve.views import Views
 from streams import credentials
@@ -46,11 +47,17 @@ class _Views(Views):
             self._changed = asyncio.Event()
 
 
+async def _nobody(name: str, *_: object) -> None:
+    raise UnavailableError(f"there is no {name} here")
+
+
 class _City(City):
     def __init__(self, settings: Settings, host: ShardHost) -> None:
         super().__init__(settings)
         self._host = host
         self._views = _Views(self._hosts, host)
+        # No search shard runs here, and nobody shall start Ray to look for one.
+        self._router = Router(_nobody, settings.search_shards, settings.search_copies, settings.shards("sighting"))
 
     async def _ask(self, requests: Sequence[Request]) -> list[Entry]:
         entries = []
