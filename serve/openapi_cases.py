@@ -161,7 +161,9 @@ def journey() -> Responses:
     many: Json = {"type": "array", "items": feature}
     said = {"type": {"const": "FeatureCollection"}, "features": many, "impossible": many}
     said["reach"] = {"oneOf": [{"type": "null"}, feature]}
-    return {200: {"description": "The route.", "content": {GEOJSON: {"schema": _object(said, "The route.")}}}}
+    maps: Json = {media: {"schema": {"type": "string", "format": "binary"}} for media in ("image/svg+xml", "image/png")}
+    maps["application/vnd.vegalite.v6+json"] = {"schema": {"type": "object"}}
+    return {200: {"description": "The route.", "content": {GEOJSON: {"schema": _object(said, "The route.")}, **maps}}}
 
 
 def models() -> Responses:

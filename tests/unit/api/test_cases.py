@@ -432,6 +432,20 @@ async def test_the_route_shows_stops_and_legs_in_order_and_the_impossible_apart_
     assert 3600 <= reach["seconds"] < 3700
 
 
+async def test_a_route_is_drawn_as_a_map_as_well_and_each_look_is_in_the_ledger(streets, case):
+    await found(streets, case)
+    await streets.post(f"{case}/candidates/cam-1.s-1/confirm", json={"reason": "가방 · the bag"}, headers=KIM)
+    told = {}
+    for form in ("svg", "png", "vega"):
+        answer = await streets.get(f"{case}/route", params={"format": form, "likely": 0.3}, headers=KIM)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        told[form] = answer
+    assert told["png"].content.startswith(b"\x89PNG")
+    assert "카메라 cam-2" in told["svg"].text
+    assert told["vega"].json()["$schema"].startswith("https://vega.github.io/schema/vega-lite/")
+    assert [what for _, _, what in await ledger(streets, case)].count("route") == 3
+
+
 async def test_a_route_without_a_confirmed_sighting_has_no_reach(streets, case):
     await found(streets, case)
     assert (await streets.get(f"{case}/route", headers=KIM)).json()["reach"] is None
