@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import orjson
-import pyarrow as pa
 
 from actors.commit import Asked, Sealer, Work
 from actors.context import Context, Published
@@ -35,7 +34,7 @@ from schemas.errors import (
 from schemas.registry import command_to_json
 from streams.ingest import IngestSource, Observed
 from streams.log import Batch, EventStore, Record, read_batches
-from streams.snapshots import Snapshots
+from streams.snapshots import Snapshots, pack
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S")
@@ -413,22 +412,22 @@ class Shard(Generic[S]):
             self._saving = asyncio.create_task(self.snapshot(), name=f"snapshot {self.store.name}")
 
     def snapshot(self) -> Coroutine[Any, Any, None]:
-        """Dump the state as of the newest commit; the coroutine saves it. A failure to save is logged only."""
+        """Pack the state as of the newest commit; the coroutine saves it. A failure to save is logged only.
+
+        Nothing but the packed bytes, a fiftieth of the state, is held while a slow server takes them.
+        """
         state = self.state
         self._snapshotted, self._rows_behind, self._unsaved = state.stored_at, 0, False
         self._snapshot_at = state.stored_at + self._snapshot_every
-        tables = dump(self.context, state)
-        return self._save(state.sequence, state.stored_at, state.digest, tables)
+        data = pack(dump(self.context, state))
+        give_back()
+        return self._save(state.sequence, state.stored_at, state.digest, data)
 
-    async def _save(self, sequence: int, stored_at: int, digest: str, tables: dict[str, pa.Table]) -> None:
+    async def _save(self, sequence: int, stored_at: int, digest: str, data: bytes) -> None:
         try:
-            await self._snapshots.save(sequence, stored_at, digest, self.context.fold_version, tables)
+            await self._snapshots.save(sequence, stored_at, digest, self.context.fold_version, data)
         except (TimeoutError, BomnaeError, OSError) as error:
             logger.warning("no snapshot of %s at %s: %s", self.store.name, sequence, error)
-        finally:
-            # The tables are as large as the state, and their memory would be kept for the next ones.
-            del tables
-            give_back()
 
     async def _landed(self, attempts: set[str]) -> tuple[int | None, int]:
         """After a failed append: where one of our attempts landed after all, or else the sequence to expect next.

@@ -51,11 +51,15 @@ def commands(facility: str, count: int, salt: int) -> list[Command]:
 
 async def saturate(owned: Owner, asked: list[Asked]) -> tuple[float, list[float]]:
     """Seconds until all are durable with `WAITING` under way, and the time of each (s)."""
-    room, took = asyncio.Semaphore(WAITING), [0.0] * len(asked)
+    room, took, durable = asyncio.Semaphore(WAITING), [0.0] * len(asked), asyncio.Event()
+    left = len(asked)
 
     def settle(number: int, began: float) -> None:
-        took[number] = time.monotonic() - began
+        nonlocal left
+        took[number], left = time.monotonic() - began, left - 1
         room.release()
+        if not left:
+            durable.set()
 
     start = time.monotonic()
     for number, one in enumerate(asked):
@@ -63,8 +67,11 @@ async def saturate(owned: Owner, asked: list[Asked]) -> tuple[float, list[float]
         now = time.monotonic()
         one.done.add_done_callback(lambda _, number=number, now=now: settle(number, now))  # type: ignore[misc]
         owned.shard.submit(one)
-    await asyncio.gather(*(one.done for one in asked))
-    return time.monotonic() - start, took
+    await durable.wait()
+    seconds = time.monotonic() - start
+    for one in asked:
+        one.done.result()  # raises what refused it
+    return seconds, took
 
 
 async def alone(owned: Owner, asked: list[Asked]) -> list[float]:

@@ -42,7 +42,12 @@ def head_of(record: Record) -> str:
 
 def log_head_of(record: Record) -> str:
     """The headers of a record of the log, as lines. Raises `ValueError` as `head` does."""
-    return head_of(record) + _checked(f"{APPEND_ID}: {record.batch}\r\n", 1)
+    return head_of(record) + _append_line(record.batch)
+
+
+@lru_cache(16)
+def _append_line(batch: str) -> str:
+    return head({APPEND_ID: batch})
 
 
 def head(headers: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from streams.blobs import Blobs, FileBlobs, MemoryBlobs
-from streams.snapshots import DAY, HOUR, SnapshotInfo, Snapshots, thin
+from streams.snapshots import DAY, HOUR, SnapshotInfo, Snapshots, pack, thin
 from tests.contracts.blobs import BlobsContract
 
 NOW = 1_800_000_000_000_000
@@ -31,7 +31,7 @@ def tables(value: int) -> dict[str, pa.Table]:
 async def saved(blobs: Blobs, *clocks: int) -> Snapshots:
     snapshots = Snapshots(blobs, "facility", 0)
     for sequence, clock in enumerate(clocks, 1):
-        await snapshots.save(sequence, clock, f"digest-{sequence}", 1, tables(sequence))
+        await snapshots.save(sequence, clock, f"digest-{sequence}", 1, pack(tables(sequence)))
     return snapshots
 
 
@@ -76,7 +76,7 @@ async def test_a_snapshot_that_reads_back_differently_is_not_listed() -> None:
 
     snapshots = Snapshots(Forgetful(), "facility", 0)
     with pytest.raises(OSError, match="reads back differently"):
-        await snapshots.save(1, NOW, "digest", 1, tables(1))
+        await snapshots.save(1, NOW, "digest", 1, pack(tables(1)))
     assert await snapshots.index() == []
 
 

@@ -11,6 +11,7 @@ from actors.verify import Verified, Watched, verify_shard
 from schemas.errors import DivergenceError
 from streams.log import Commit, Record
 from streams.memory import MemoryIngest
+from streams.snapshots import pack
 from tests.unit.shard.counter import CounterContext
 from tests.unit.shard.harness import World, ask, settle
 
@@ -117,7 +118,8 @@ async def forge(world: World, table: str, change: Callable[[pa.Table], pa.Table]
     found = await snapshots.newest()
     assert found is not None
     tables = {**found.tables, table: change(found.tables[table])}
-    await snapshots.save(found.info.sequence, found.info.clock, found.info.digest, found.info.fold_version, tables)
+    info = found.info
+    await snapshots.save(info.sequence, info.clock, info.digest, info.fold_version, pack(tables))
 
 
 async def test_a_snapshot_that_holds_another_state_is_noticed() -> None:
