@@ -51,7 +51,10 @@ class Snapshots:
         return [SnapshotInfo(**fields) for fields in orjson.loads(data)] if data else []
 
     async def save(self, sequence: int, clock: int, digest: str, fold_version: int, data: bytes) -> None:
-        """Write what `pack` made, read back, compare, and only then list it. Raises `OSError` when the bytes read back differ."""
+        """Write what `pack` made, read back, compare, and only then list it.
+
+        Raises `OSError` when the bytes read back differ.
+        """
         checksum = hashlib.sha256(data).hexdigest()
         name = f"{self._prefix}/{sequence}.arrow"
         await self._blobs.put(name, data)
