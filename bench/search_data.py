@@ -10,7 +10,7 @@ from serve.search.segment_rows import ATTRIBUTES
 
 PER_PERSON = 20
 NOISE = 0.75
-"""A sighting is its person's direction plus noise of this length: two of a person are 0.64 alike, strangers 0 ± 1/√d."""
+"""A sighting is its person's direction plus noise of this length: two of a person are 0.64 alike, strangers 0±1/√d."""
 CAMERAS = 100
 SPAN = 1_000_000_000
 """µs; sightings come in the order of time, a person's anywhere in it and at any camera."""
@@ -136,9 +136,9 @@ def truth(made: Crowd, rough: Floats, case: Case, k: int = 10) -> npt.NDArray[np
     return best
 
 
-TIE = 5e-5
+TIE = 1e-4
 """Tie rule: a found row counts when it is no further than this below the last of the true ten. Half floats, as which
-rows are kept, change a score of these vectors by a fifth of it (standard deviation)."""
+rows are kept, change the difference of two scores by a quarter of it (standard deviation)."""
 
 
 def recall(made: Crowd, rows: npt.NDArray[np.int64], query: int, best: npt.NDArray[np.float64]) -> float:

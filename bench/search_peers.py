@@ -68,7 +68,7 @@ class Flat:
 
 
 class FlatByNumbers(Flat):
-    """The same with the permitted row numbers as a list, which faiss visits alone: its best way for few rows, if they are known."""
+    """The same with the permitted row numbers as a list, which faiss visits alone: the best for few rows once known."""
 
     def ready(self, made: Crowd, case: Case) -> Find:
         """With the list."""

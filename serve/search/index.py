@@ -23,6 +23,8 @@ from serve.search.soft import Description
 from serve.search.store import Store
 
 EVERYTHING = Filters()
+MERGED_ROWS = 16_384
+"""Loose segments are not made larger than this: it would save their searches little, and sealing copies them again."""
 
 
 class Appended(NamedTuple):
@@ -113,8 +115,8 @@ class Index:
     def _add(self, rows: Rows) -> None:
         """Put them behind the loose ones, of which four of a size become one. Seal when there are enough rows."""
         loose = [*self._state.loose, Segment.of(rows)]
-        while len(loose) >= 4 and _tier(loose[-4]) <= _tier(loose[-1]):
-            loose[-4:] = [_merged(loose[-4:])]
+        while len(last := loose[-4:]) == 4 and _tier(last[0]) <= _tier(last[3]) and sum(map(len, last)) <= MERGED_ROWS:
+            loose[-4:] = [_merged(last)]
         self._state = replace(self._state, loose=tuple(loose))
         if sum(map(len, loose)) >= SEALED_ROWS:
             self._seal()

@@ -70,6 +70,8 @@ class Part(NamedTuple):
 
 Z = 3.0
 """A row as good as the last candidate is missed by its sign bits once in 740 times, a better one less often."""
+LOWERED = 0.88
+"""About this share of its floor remains when eight times as many candidates are read by bits (seen at 256-d)."""
 WIDEST_BITS = 1024
 """More candidates than this from bits cost as much as scanning int8 codes, which is exact."""
 
@@ -180,10 +182,10 @@ class Best:
             halves[start:end] = self.parts[at[start]].segment.rows.vectors.half[rows[start:end]]
         return exact_scores(self.query, halves)
 
-    def top(self, texts: Vocabularies, first: int, widen: Callable[[int], bool]) -> tuple[Candidate, ...]:
+    def top(self, texts: Vocabularies, first: int, widen: Callable[[int, float], bool]) -> tuple[Candidate, ...]:
         """The k best. `first` candidates are scored for a start, then whatever could matter.
 
-        `widen` is called with a part whose missing rows could still matter, and fetches more of them.
+        `widen` is called with a part of which missing rows could still matter, and from which similarity on.
         """
         while True:
             at, rows, adds, most = self._flat()
@@ -199,7 +201,7 @@ class Best:
                 chosen = joined[order]
                 bar = _kth(similarity + adds[chosen], self.k)
             short = [index for index, near in enumerate(self.candidates) if near.floor + self.bonus.most >= bar]
-            if sum(map(widen, short)):  # each of them, as `any` would not
+            if sum([widen(index, bar - self.bonus.most) for index in short]):  # each, as `any` would not
                 continue
             return self._candidates(at[chosen], rows[chosen], similarity, adds[chosen], bar, texts)
 
@@ -260,15 +262,16 @@ def search(
     return tuple(answers)
 
 
-def _widener(live: Sequence[Part], candidates: list[Near], query: Queries, wanted: int) -> Callable[[int], bool]:
+def _widener(live: Sequence[Part], candidates: list[Near], query: Queries, wanted: int) -> Callable[[int, float], bool]:
     """Fetch more candidates of a part than before, at last by int8 codes; whether there was anything to fetch."""
     asked, kinds = [wanted] * len(live), [str(part.plan.kind) for part in live]
 
-    def widen(index: int) -> bool:
-        if candidates[index].floor == -np.inf:
+    def widen(index: int, bar: float) -> bool:
+        if (floor := candidates[index].floor) == -np.inf:
             return False
         asked[index] *= 8
-        if kinds[index].startswith("bits") and asked[index] > max(WIDEST_BITS, wanted):
+        hopeless = asked[index] > max(WIDEST_BITS, wanted) or floor * LOWERED > bar
+        if kinds[index].startswith("bits") and hopeless:
             asked[index], kinds[index] = wanted, "int8"
         candidates[index] = near(live[index], kinds[index], query, asked[index])[0]
         return True

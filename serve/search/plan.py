@@ -121,7 +121,7 @@ def permitted(segment: Segment, bound: Bound) -> Permitted:
     if bound.cameras is not None:
         runs &= bound.cameras[segment.run_cameras]
     whole = (segment.run_firsts >= floors) & (segment.run_lasts < filters.end)
-    lengths = np.diff(segment.starts)
+    lengths = segment.run_lengths
     cut = bool((runs & ~whole).any())
     if not cut and filters.min_quality <= segment.lowest_quality and not bound.attributes:
         count = int(lengths[runs].sum())

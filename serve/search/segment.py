@@ -95,6 +95,11 @@ class Segment:
         return np.concatenate([[0], np.flatnonzero(np.diff(self.rows.camera)) + 1, [len(self)]]).astype(np.int64)
 
     @cached_property
+    def run_lengths(self) -> Ints:
+        """The rows of each run."""
+        return np.diff(self.starts)
+
+    @cached_property
     def run_cameras(self) -> npt.NDArray[np.int32]:
         """The camera of each run."""
         return self.rows.camera[self.starts[:-1]]
