@@ -88,7 +88,7 @@ class Context(Protocol, Generic[S]):
         ...
 
     def objects(self, state: S) -> Collection[str]:
-        """Names of all erasable objects that came from input and that the state refers to."""
+        """Names of all erasable objects that the state refers to."""
         ...
 
 

@@ -1,10 +1,18 @@
-"""Backup and restore of all streams of a city, by JetStream's own snapshots: every message keeps its sequence and time.
+"""Backup and restore of all streams of a city, by JetStream's own snapshots, and of its erasable objects.
+
+Every message keeps its sequence and time.
 
 **Order.** The streams are copied one after the other while the city runs, so a later copy is newer. What refers comes
 before what it refers to: snapshots of shards (they name a sequence of LOG), FEED and CASES (their events stand in
 LOG), LOG (its commits name ranges of INGEST), REJECTED, and INGEST last. So each snapshot finds its commit and each
 commit its input; input that came after the copy of LOG is folded again by the owners. A copy of LOG may end in the
 middle of a batch, which every reader skips (`streams.log.read_batches`).
+
+**Objects** are copied after LOG, which refers to them, and before INGEST, whose sightings are erased once they are
+committed. So a backup holds every object of its log but those that were erased while it was taken, and none that was
+erased before; what it holds beyond its log, `actors.orphans` erases after a restore. Sightings that were committed
+between the copies of LOG and INGEST are in neither. Nobody can erase from a backup that lies elsewhere: whoever keeps
+it destroys it when its time is over.
 
 **Not in it:** consumers (owners make their own; an app makes its own again at the position that it kept), the apps'
 mirror of FEED (`streams.topology.ensure_streams` makes it again), credentials and secrets, and snapshots that lie
@@ -29,8 +37,10 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from schemas.errors import BomnaeError, SetupError, UnavailableError
-from streams import instance
+from streams import backup_objects, instance
 from streams.api import JetStreamApiError, request
+from streams.backup_objects import Kept
+from streams.blobs import ListedBlobs
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -70,10 +80,13 @@ class Manifest:
     streams: tuple[Saved, ...]
     bomnae: str
     format: int = FORMAT
+    objects: tuple[Kept, ...] = ()
 
 
-async def backup(nc: Client, folder: Path, progress: Progress = lambda *_: None) -> Manifest:
-    """Copy all streams of the account of `nc`, an operator, into a new folder; the city may run meanwhile.
+async def backup(
+    nc: Client, folder: Path, progress: Progress = lambda *_: None, objects: ListedBlobs | None = None
+) -> Manifest:
+    """Copy all streams of the account of `nc`, an operator, and the objects, into a new folder; the city may run.
 
     Raises `SetupError` where the folder holds something or the city has no streams, `UnavailableError` where the
     server falls silent (the folder is then no backup: it has no manifest), `OSError` where the disk is full.
@@ -82,17 +95,26 @@ async def backup(nc: Client, folder: Path, progress: Progress = lambda *_: None)
     names = sorted(await _names(nc), key=_rank)
     if not names:
         raise SetupError("there is nothing to back up: the city has no streams")
-    saved = [await _save(nc, name, folder, progress) for name in names]
-    manifest = Manifest(tuple(saved), version("bomnae"))
+    saved: list[Saved] = []
+    kept: tuple[Kept, ...] = ()
+    for name in names:
+        if name.startswith("INGEST_") and objects is not None and not kept:
+            kept = await backup_objects.save(objects, folder, progress)
+        saved.append(await _save(nc, name, folder, progress))
+    manifest = Manifest(tuple(saved), version("bomnae"), objects=kept)
     data = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
     await asyncio.to_thread(instance.write_atomically, folder / MANIFEST, data)
     return manifest
 
 
 async def restore(
-    nc: Client, folder: Path, progress: Progress = lambda *_: None, replicas: int | None = None
+    nc: Client,
+    folder: Path,
+    progress: Progress = lambda *_: None,
+    replicas: int | None = None,
+    objects: ListedBlobs | None = None,
 ) -> Manifest:
-    """Bring all streams of a backup into a city without any; call `ensure_streams` and start the owners afterwards.
+    """Bring a backup into a city without streams; call `ensure_streams` and start the owners afterwards.
 
     Everything is checked before anything is written, and after a failure the streams restored so far are removed again.
     `replicas`: copies of each stream on the new servers, where it shall be another number than before. Raises
@@ -105,6 +127,10 @@ async def restore(
             f"the city has {len(taken)} streams already, {taken[0]} among them: restore into an empty data folder or "
             "onto servers without the city's streams"
         )
+    if manifest.objects and objects is None:
+        raise SetupError(f"{folder} holds {len(manifest.objects)} objects: say where they shall lie")
+    if objects is not None:
+        await backup_objects.load(objects, folder, manifest.objects)
     done: list[str] = []
     try:
         for saved in manifest.streams:
@@ -112,6 +138,8 @@ async def restore(
             await _load(nc, saved, folder, replicas, progress)
     except (JetStreamApiError, SetupError, UnavailableError) as error:
         left = [name for name in done if not await _removed(nc, name)]
+        if objects is not None:
+            await backup_objects.remove(objects, manifest.objects)
         tail = f"; remove {', '.join(left)} before trying again" if left else ""
         raise SetupError(f"restoring {done[-1]} failed: {error}{tail}") from error
     return manifest
@@ -128,11 +156,13 @@ def read_manifest(folder: Path) -> Manifest:
             raise SetupError(
                 f"{path} has format {fields['format']}, this program reads {FORMAT}: use the program that made it"
             )
-        manifest = Manifest(tuple(Saved(**one) for one in fields["streams"]), fields["bomnae"])
+        kept = tuple(Kept(**one) for one in fields.get("objects", []))
+        manifest = Manifest(tuple(Saved(**one) for one in fields["streams"]), fields["bomnae"], objects=kept)
     except (ValueError, TypeError, KeyError) as error:
         raise SetupError(f"{path} is damaged ({error}): use another backup") from error
     for saved in manifest.streams:
         _check(folder / saved.file, saved)
+    backup_objects.check(folder, manifest.objects)
     return manifest
 
 

@@ -117,10 +117,12 @@ class FileBlobs:
         return data
 
     def _delete(self, path: str) -> None:
-        if self._fs.get_file_info(path).type == fs.FileType.File:
-            self._fs.delete_file(path)
-            if self._local:
-                _sync(path.rsplit("/", 1)[0])
+        # A writer that died may have left the half of it.
+        there = [info.path for info in self._fs.get_file_info([path, f"{path}.part"]) if info.type == fs.FileType.File]
+        for one in there:
+            self._fs.delete_file(one)
+        if there and self._local:
+            _sync(path.rsplit("/", 1)[0])
 
     def _names(self, path: str) -> list[str]:
         below = fs.FileSelector(path, allow_not_found=True, recursive=True)

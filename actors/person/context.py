@@ -76,5 +76,6 @@ class PersonContext:
         return tables(state)
 
     def objects(self, state: State) -> Collection[str]:
-        """None: no object of a case comes from input."""
-        return ()
+        """The names of all objects of cases that are not erased."""
+        cases = ((name, case) for name, case in state.cases.items() if case.erased_at is None)
+        return {f"cases/{name}/{digest}.bin" for name, case in cases for digest in case.objects}

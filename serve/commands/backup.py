@@ -5,20 +5,22 @@ from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
+from actors.orphans import erase_orphans
 from schemas.errors import SetupError
 from schemas.settings import Settings
-from serve.commands.instance import connected
+from serve.commands.instance import connected, shards_of
 from serve.commands.terminal import out, progress
 from streams import backup as backups
 from streams import instance
+from streams.connection import Connection
 from streams.server import EmbeddedServer
 
 
 async def backup(settings: Settings, folder: Path) -> None:
-    """Copy the streams into a new folder, while the city runs or is stopped. Credentials and secrets are not in it."""
+    """Copy streams and objects into a new folder, while the city runs or not. Credentials and secrets are not in it."""
     async with connected(settings, "backup", start=True) as connection:
         with progress() as bars:
-            manifest = await backups.backup(connection.nc, folder, _bar(bars))
+            manifest = await backups.backup(connection.nc, folder, _bar(bars), connection.objects().blobs)
     _tell(manifest, f"saved in {folder}")
 
 
@@ -31,7 +33,9 @@ async def restore(settings: Settings, folder: Path) -> None:
     with progress() as bars:
         if settings.nats_urls:
             async with connected(settings, "restore") as connection:
-                manifest = await backups.restore(connection.nc, folder, _bar(bars), settings.replicas)
+                objects = connection.objects().blobs
+                manifest = await backups.restore(connection.nc, folder, _bar(bars), settings.replicas, objects)
+                await _tidy(connection, settings)
         else:
             manifest = await _into_new(settings, folder, bars)
     _tell(manifest, f"restored into {settings.data}: start it with `bomnae up`")
@@ -42,7 +46,15 @@ async def _into_new(settings: Settings, folder: Path, bars: Progress) -> backups
         raise SetupError(f"a city runs on {settings.data}: restore into another data folder")
     with EmbeddedServer(settings.data, host=settings.host):
         async with connected(settings, "restore") as connection:
-            return await backups.restore(connection.nc, folder, _bar(bars))
+            manifest = await backups.restore(connection.nc, folder, _bar(bars), objects=connection.objects().blobs)
+            await _tidy(connection, settings)
+            return manifest
+
+
+async def _tidy(connection: Connection, settings: Settings) -> None:
+    """Erase the objects that the backup's logs do not refer to: nobody else ever would."""
+    counts = await shards_of(connection, settings)
+    await erase_orphans(connection, [(name, number) for name, count in counts.items() for number in range(count)])
 
 
 def _bar(bars: Progress) -> backups.Progress:
@@ -57,5 +69,6 @@ def _bar(bars: Progress) -> backups.Progress:
 
 
 def _tell(manifest: backups.Manifest, what: str) -> None:
-    size = sum(one.size for one in manifest.streams)
-    out.print(f"{len(manifest.streams)} streams, {size / 1e6:,.1f} MB, {what}", markup=False)
+    size = sum(one.size for one in manifest.streams) + sum(one.size for one in manifest.objects)
+    count = f"{len(manifest.streams)} streams, {len(manifest.objects)} objects"
+    out.print(f"{count}, {size / 1e6:,.1f} MB, {what}", markup=False)

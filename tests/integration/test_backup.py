@@ -122,7 +122,7 @@ async def test_every_message_comes_back_with_its_sequence_time_and_headers(city:
     seen: dict[str, tuple[int, int]] = {}
     manifest = await backup(city, tmp_path / "backup", lambda name, *step: seen.update({name: step}))
     names = [saved.name for saved in manifest.streams]
-    assert names == [f"OBJ_{SNAPSHOTS}", "FEED", "LOG_FACILITY_0", "REJECTED", "INGEST_FACILITY"]
+    assert names == [f"OBJ_{SNAPSHOTS}", "FEED", "CASES", "LOG_FACILITY_0", "REJECTED", "INGEST_FACILITY"]
     assert seen == {saved.name: (saved.size, saved.size) for saved in manifest.streams}
     async with fresh(tmp_path / "other") as (_, nc):
         await restore(nc, tmp_path / "backup")
@@ -175,7 +175,7 @@ async def test_a_city_that_runs_is_restored_to_the_same_state_and_goes_on(
 async def test_a_city_that_has_streams_is_not_overwritten(city: Client, tmp_path: Path) -> None:
     last = await publish(city, 1)
     await backup(city, tmp_path / "backup")
-    with pytest.raises(SetupError, match="has 5 streams already"):
+    with pytest.raises(SetupError, match="has 6 streams already"):
         await restore(city, tmp_path / "backup")
     assert await publish(city, 2) == last + 1
 

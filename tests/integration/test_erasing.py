@@ -13,14 +13,16 @@ import pytest
 from nats.aio.client import Client
 
 from actors.host import HostConfig, Request, ShardHost
+from actors.orphans import erase_orphans
 from actors.verify import verify
 from schemas.base import Command, micros
-from schemas.errors import ObjectError
+from schemas.errors import ObjectError, SetupError
 from schemas.road import Window
 from schemas.settings import Settings
 from schemas.sighting import BlockErased, CompleteErasure, RegisterCamera, RequestErasure
 from streams import credentials
 from streams.api import request
+from streams.backup import backup, restore
 from streams.connection import Connection, access_of
 from streams.log import Position
 from streams.server import EmbeddedServer
@@ -272,3 +274,42 @@ async def test_a_city_from_before_gets_the_new_streams_beside_its_own(tmp_path: 
         assert {"INGEST_SIGHTING", "LOG_SIGHTING_0", "LOG_SIGHTING_1", "LOG_PERSON_0"} <= set(names)
         assert "INGEST_PERSON" not in names
         await nc.close()
+
+
+async def test_a_backup_holds_the_blocks_and_one_made_after_an_erasure_does_not(city: City, tmp_path: Path) -> None:
+    people = [Person(number) for number in range(3)]
+    blobs = city.connection.objects().blobs
+    async with city.owned() as host:
+        await city.do(host, register())
+        await city.see(*people)
+        await city.forgotten()
+        manifest = await backup(city.nc, tmp_path / "before", objects=blobs)
+        assert [one.name for one in manifest.objects] == [f"blocks/{city.blocks()[0][:2]}/{city.blocks()[0]}.arrow"]
+        await erase(city, host, 3)
+    await backup(city.nc, tmp_path / "after", objects=blobs)
+    assert found(tmp_path / "before", people)
+    assert found(tmp_path / "after", people) == {}
+
+    with EmbeddedServer(tmp_path / "restored") as server:
+        nc = await nats.connect(server.url, **credentials.local(server.folder, "operator").options())
+        connection = await Connection.open(access_of(Settings(data=server.folder)), "test")
+        await restore(nc, tmp_path / "before", objects=connection.objects().blobs)
+        orphan = f"blocks/aa/{'a' * 64}.arrow"
+        await connection.objects().blobs.put(orphan, b"committed after the copy of the log")
+        assert await erase_orphans(connection, [KEY]) == [orphan]
+        (held,) = await verify(connection, [KEY])
+        assert held.objects == 1
+        await connection.close()
+        await nc.close()
+
+
+async def test_a_backup_with_a_damaged_object_is_refused_before_anything_is_written(city: City, tmp_path: Path) -> None:
+    async with city.owned() as host:
+        await city.do(host, register())
+        await city.see(Person(1))
+        await city.forgotten()
+    await backup(city.nc, tmp_path / "backup", objects=city.connection.objects().blobs)
+    (block,) = (tmp_path / "backup" / "objects").rglob("*.arrow")
+    block.write_bytes(block.read_bytes()[:-1])
+    with pytest.raises(SetupError, match="damaged"):
+        await restore(city.nc, tmp_path / "backup", objects=city.connection.objects().blobs)
