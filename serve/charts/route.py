@@ -30,7 +30,7 @@ def route_spec(
         *(_leg(one) for one in journey.legs),
         _points([_row(stop, "confirmed" if stop.confirmed else "likely", names) for stop in journey.stops], 90),
         _points([_row(stop, "apart", names) for stop in apart], 60),
-        _labels([_row(stop, "", names, number) for number, stop in enumerate(journey.stops, 1)]),
+        _labels(_named(journey.stops, names)),
     ]
     return {
         "width": WIDTH,
@@ -90,6 +90,17 @@ def _row(stop: Stop, kind: str, names: Mapping[str, str], number: int = 0) -> di
     time = stop.time.astimezone(SEOUL).strftime("%H:%M:%S")
     label = f"{number}. {names.get(stop.camera, stop.camera)} {time}"
     return {"lon": stop.lon, "lat": stop.lat, "kind": _KINDS_KO.get(kind, ""), "label": label}
+
+
+def _named(stops: Sequence[Stop], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row a place, with all its stops in one label: who comes back to a camera would stand over the first one."""
+    rows: dict[tuple[float, float], dict[str, Any]] = {}
+    for number, stop in enumerate(stops, 1):
+        row = _row(stop, "", names, number)
+        known = rows.setdefault((stop.lon, stop.lat), row)
+        if known is not row:
+            known["label"] += f" · {number}. {stop.time.astimezone(SEOUL):%H:%M:%S}"
+    return list(rows.values())
 
 
 def _points(rows: list[dict[str, Any]], size: int) -> dict[str, Any]:
