@@ -50,7 +50,9 @@ async def record(name: str, stem: Path) -> None:
         raise SystemExit(f"input was refused: {sinks.rejected}")
     (info,) = await snapshots.index()
     stem.with_suffix(".log.jsonl").write_bytes(files.log_lines(store.records))
-    stem.with_suffix(".ingest.jsonl").write_bytes(files.ingest_lines(messages))
+    # What is erased once it is committed is not there when the log is read again.
+    kept = [] if CONTEXTS[name]().observed else messages
+    stem.with_suffix(".ingest.jsonl").write_bytes(files.ingest_lines(kept))
     stem.with_suffix(".index.json").write_bytes(orjson.dumps(info, option=orjson.OPT_APPEND_NEWLINE))
     stem.with_suffix(".snapshot.arrow").write_bytes(await blobs.get(f"{name}/0/{info.sequence}.arrow") or b"")
 

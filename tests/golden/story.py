@@ -8,16 +8,19 @@ import orjson
 from schemas import facility as f
 from schemas import person as p
 from schemas import road as r
+from schemas import sighting as s
 from schemas.base import Command, micros
 from streams.codec import ARROW, JSON
 from streams.ingest import Observed
 from tests.unit.facility.scenario import arrow
+from tests.unit.sighting import scenario as seen
 
 START = datetime(2026, 1, 15, 9, tzinfo=UTC)
 Step = tuple[float, Command | Observed | None]
 """Seconds after `START`, and what comes then; nothing but the clock where it is None."""
 
 BRIDGE, TILT, ALARM = "bridge-1", "bridge-1-tilt-1", "bridge-1-tilt-1.high-danger.1"
+CAMERA = "cam-1"
 ROAD, WORK, SNOW = "jungang-ro", "gas-1", "snow-1"
 
 
@@ -144,7 +147,39 @@ def person() -> list[Step]:
     ]
 
 
-STORIES = {"facility": facility, "road": road, "person": person}
+def sighting() -> list[Step]:
+    """A camera sees three people, is asked to forget, falls silent, speaks again, and its footage grows old."""
+    city = seen.City()
+    known: dict[str, Any] = {"silent_after_s": 60, "retention_days": 1, "gateway": "north"}
+    registered = s.RegisterCamera(at=_at(0), by="officer", camera=CAMERA, facts=seen.facts(**known))
+    first = [seen.row(f"{CAMERA}.{n}", CAMERA, time=_at(n), attributes={"upper": "red"}) for n in (1, 2)]
+    city.do(registered)
+    city.observe(message := _sees(1, 10, seen.arrow(first)))
+    (block,) = city.blocks(CAMERA)
+    left, gone = "5d" * 32, "77" * 32
+    erased = s.BlockErased(before=block, after=left, rows=1, left=1)
+    segment = s.SegmentErased(shard="search-1-0-0", segment="1", before=gone, after=left, rows=1)
+    asked: dict[str, Any] = {"reason": "정보주체 요청 · asked by the person", "case": "case-5d1f0c2b9a7e4836"}
+    window = r.Window(start=_at(0), end=_at(5))
+    rest = s.BlockErased(before=left, after="", rows=1, left=0)
+    third = {**seen.row(f"{CAMERA}.3", CAMERA), "time": _at(205).isoformat()}
+    one = orjson.dumps({name: value for name, value in third.items() if value is not None})
+    return [
+        (0, registered),
+        (10, message),
+        _by(20, s.RequestErasure, erasure="erasure-1", sightings=(f"{CAMERA}.1",), **asked),
+        _by(30, s.CompleteErasure, erasure="erasure-1", blocks=(erased,), segments=(segment,)),
+        (35, _sees(2, 35, seen.arrow([]))),
+        (120, None),
+        (210, _sees(3, 210, one, JSON)),
+        _by(215, s.RequestErasure, erasure="erasure-2", window=window, reason="구간 삭제 · that window"),
+        _by(220, s.CompleteErasure, erasure="erasure-2", blocks=(rest,), segments=(), last=False),
+        _by(221, s.CompleteErasure, erasure="erasure-2", blocks=(), segments=()),
+        (90_000, None),
+    ]
+
+
+STORIES = {"facility": facility, "road": road, "person": person, "sighting": sighting}
 
 
 def _at(seconds: float) -> datetime:
@@ -154,6 +189,14 @@ def _at(seconds: float) -> datetime:
 def _ask(seconds: float, kind: type[Command], **fields: Any) -> Step:
     entity = {kind.entity_field: BRIDGE if kind.context == "facility" else ROAD}
     return seconds, kind(at=_at(seconds), by="officer", **entity, **fields)
+
+
+def _by(seconds: float, kind: type[Command], **fields: Any) -> Step:
+    return seconds, kind(at=_at(seconds), by="officer", camera=CAMERA, **fields)
+
+
+def _sees(sequence: int, seconds: float, data: bytes, content_type: str = ARROW) -> Observed:
+    return Observed(sequence, CAMERA, "sightings", micros(_at(seconds)), {"content-type": content_type}, data)
 
 
 def _of(case: str, seconds: float, kind: type[Command], by: str = "officer", **fields: Any) -> Step:
