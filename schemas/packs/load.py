@@ -1,4 +1,4 @@
-"""Reading a city pack: six tables and a head, checked against each other."""
+"""Reading a city pack: its tables and a head, checked against each other."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from typing import Generic, TypeVar
 from schemas.base import Frozen
 from schemas.errors import PackError
 from schemas.facility import FacilityFacts, Limit, Position, SensorFacts
-from schemas.packs.pack import Pack, PackFacility, PackRoad, PackSensor
+from schemas.packs.pack import Pack, PackCamera, PackFacility, PackRoad, PackSensor
 from schemas.packs.rows import (
     Area,
+    CameraRow,
     FacilityRow,
     Head,
     LimitRow,
@@ -22,6 +23,7 @@ from schemas.packs.rows import (
     read_rows,
 )
 from schemas.road import RoadFacts, SegmentFacts
+from schemas.sighting import CameraFacts
 
 BUNDLED = Path(__file__).parent
 R = TypeVar("R", bound=Frozen)
@@ -46,6 +48,7 @@ def load_pack(where: str | Path) -> Pack:
         facilities=tuple(_facility(line, row) for line, row in facilities),
         sensors=_sensors(sensors, _profiles(folder), head),
         roads=_roads(folder),
+        cameras=_cameras(folder, areas, head),
     )
 
 
@@ -127,6 +130,29 @@ def _sensors(table: _Table[SensorRow], profiles: dict[str, _Profile], head: Head
         )
         sensors.append(PackSensor(id=row.sensor, facility=row.facility, facts=facts))
     return tuple(sensors)
+
+
+def _cameras(folder: Path, areas: _Table[Area], head: Head) -> tuple[PackCamera, ...]:
+    path = folder / "cameras.csv"
+    if not path.exists():
+        return ()
+    table = _table(path, CameraRow, lambda row: row.camera)
+    table.refer("area", areas.rows, lambda row: row.area)
+    return tuple(PackCamera(id=row.camera, facts=_camera(row, head)) for row in table.rows.values())
+
+
+def _camera(row: CameraRow, head: Head) -> CameraFacts:
+    return CameraFacts(
+        name_ko=row.name_ko,
+        name_en=row.name_en,
+        position=Position(lon=row.lon, lat=row.lat, synthetic="position" in row.synthetic),
+        area=row.area or "",
+        group=row.group or (f"area-{row.area}" if row.area else "city"),
+        gateway=head.gateway,
+        retention_days=row.retention_days,
+        silent_after_s=row.silent_after_s,
+        synthetic=bool(set(row.synthetic) - {"position"}),
+    )
 
 
 def _roads(folder: Path) -> tuple[PackRoad, ...]:

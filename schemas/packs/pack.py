@@ -12,6 +12,7 @@ from schemas.errors import PackError
 from schemas.facility import FacilityFacts, RegisterFacility, RegisterSensor, SensorFacts
 from schemas.packs.rows import Area, Boundaries, Head
 from schemas.road import RegisterRoad, RoadFacts
+from schemas.sighting import CameraFacts, RegisterCamera
 
 
 class PackFacility(Frozen):
@@ -38,6 +39,13 @@ class PackRoad(Frozen):
     facts: RoadFacts
 
 
+class PackCamera(Frozen):
+    """A camera of the pack."""
+
+    id: EntityId
+    facts: CameraFacts
+
+
 @dataclass(frozen=True, slots=True)
 class Polygons:
     """Areas by code as GeoJSON geometries (WGS84), and the `attribution` that must show wherever they do."""
@@ -54,6 +62,7 @@ class Pack(Frozen):
     facilities: tuple[PackFacility, ...]
     sensors: tuple[PackSensor, ...]
     roads: tuple[PackRoad, ...]
+    cameras: tuple[PackCamera, ...] = ()
 
     def commands(self, at: datetime, by: str) -> list[Command]:
         """What makes a city know this pack, facilities before their sensors.
@@ -68,6 +77,7 @@ class Pack(Frozen):
                 for one in self.sensors
             ),
             *(RegisterRoad(at=at, by=by, road=one.id, facts=one.facts) for one in self.roads),
+            *(RegisterCamera(at=at, by=by, camera=one.id, facts=one.facts) for one in self.cameras),
         ]
 
     def polygons(self, path: Path) -> Polygons:

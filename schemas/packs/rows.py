@@ -13,6 +13,7 @@ from schemas.base import EntityId, Frozen, Name, Text
 from schemas.errors import PackError
 from schemas.facility import FacilityKind, Finite, Grade, Limit, Seconds, SensorKind
 from schemas.road import Rank
+from schemas.sighting import MAX_RETENTION_DAYS
 
 F = TypeVar("F", bound=Frozen)
 
@@ -44,6 +45,9 @@ Line = Annotated[tuple[tuple[Lon, Lat], ...], BeforeValidator(_points)]
 FacilityMarks = Annotated[tuple[Literal["watched", "name", "kind", "position", "grade"], ...], BeforeValidator(_words)]
 """Which facts of a facility are made up; `watched`: that it is one of those with sensors."""
 RoadMarks = Annotated[tuple[Literal["name", "rank", "line"], ...], BeforeValidator(_words)]
+
+
+CameraMarks = Annotated[tuple[Literal["camera", "name", "position"], ...], BeforeValidator(_words)]
 
 
 class Boundaries(Frozen):
@@ -137,6 +141,22 @@ class SegmentRow(Frozen):
     name_ko: Annotated[str, Field(max_length=120)] = ""
     length_m: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     line: Line = ()
+
+
+class CameraRow(Frozen):
+    """`cameras.csv`, which a pack need not have. Without `group`, cameras of an area are searched together."""
+
+    camera: EntityId
+    name_ko: Name
+    name_en: Name
+    lon: Lon
+    lat: Lat
+    area: Code | None = None
+    group: EntityId | None = None
+    retention_days: Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)] = MAX_RETENTION_DAYS
+    silent_after_s: Annotated[int, Field(ge=10, le=86_400)] = 600
+    synthetic: CameraMarks = ()
+    source: Text
 
 
 def refuse(path: Path, line: int, error: ValidationError) -> PackError:

@@ -52,6 +52,14 @@ def test_only_the_listed_markets_stand_where_they_stand():
     assert sited == {one.id for one in PACK.facilities if one.facts.kind == "market"}
 
 
+def test_the_cameras_are_as_many_as_the_city_has_at_as_many_places():
+    places = {(one.facts.position.lon, one.facts.position.lat) for one in PACK.cameras}
+
+    assert (len(PACK.cameras), len(places)) == (94, 45)
+    assert all(one.facts.synthetic and one.facts.position.synthetic for one in PACK.cameras)
+    assert all(one.facts.group == f"area-{one.facts.area}" for one in PACK.cameras)
+
+
 def test_segments_of_a_road_join():
     for road in PACK.roads:
         stretches = road.facts.segments
@@ -68,6 +76,8 @@ def test_every_position_lies_in_its_area_and_every_road_in_the_city():
         position = facility.facts.position
         assert position is not None
         assert covers(polygons.areas[facility.facts.area], position.lon, position.lat), facility.id
+    for camera in PACK.cameras:
+        assert covers(polygons.areas[camera.facts.area], camera.facts.position.lon, camera.facts.position.lat)
     for road in PACK.roads:
         for point in (point for stretch in road.facts.segments for point in stretch.line):
             assert any(covers(area, *point) for area in polygons.areas.values()), road.id

@@ -6,6 +6,8 @@ import pytest
 from schemas.packs.rows import (
     Area,
     Boundaries,
+    CameraMarks,
+    CameraRow,
     FacilityMarks,
     FacilityRow,
     Head,
@@ -18,7 +20,7 @@ from schemas.packs.rows import (
 )  # fmt: skip
 
 PAGE = (Path(__file__).parents[3] / "docs/packs.md").read_text(encoding="utf-8")
-ROWS = [Head, Boundaries, Area, FacilityRow, ProfileRow, LimitRow, SensorRow, RoadRow, SegmentRow]
+ROWS = [Head, Boundaries, Area, FacilityRow, ProfileRow, LimitRow, SensorRow, RoadRow, SegmentRow, CameraRow]
 
 
 @pytest.mark.parametrize("model", ROWS, ids=lambda model: model.__name__)
@@ -26,7 +28,7 @@ def test_the_page_about_packs_names_every_column(model):
     assert [name for name in model.model_fields if f"`{name}`" not in PAGE] == []
 
 
-@pytest.mark.parametrize("marks", [FacilityMarks, RoadMarks])
+@pytest.mark.parametrize("marks", [FacilityMarks, RoadMarks, CameraMarks])
 def test_the_page_about_packs_names_every_mark(marks):
     words = get_args(get_args(get_args(marks)[0])[0])
 

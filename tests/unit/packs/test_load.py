@@ -8,6 +8,7 @@ from schemas.errors import PackError
 from schemas.facility import RegisterFacility, RegisterSensor
 from schemas.packs.load import load_pack
 from schemas.road import RegisterRoad
+from schemas.sighting import RegisterCamera
 
 TINYTOWN = Path(__file__).parent / "tinytown"
 NOON = datetime(2026, 1, 1, 3, tzinfo=UTC)
@@ -17,7 +18,8 @@ def test_another_city_is_another_folder():
     pack = load_pack(TINYTOWN)
 
     assert [type(command) for command in pack.commands(NOON, "tests")] == [
-        RegisterFacility, RegisterFacility, RegisterSensor, RegisterSensor, RegisterRoad,
+        RegisterFacility, RegisterFacility, RegisterSensor, RegisterSensor, RegisterRoad, RegisterCamera,
+        RegisterCamera,
     ]  # fmt: skip
     assert {command.at for command in pack.commands(NOON, "tests")} == {NOON}
     assert pack.roads[0].facts.segments[0].line == ((127.5, 37.5), (127.501, 37.5), (127.502, 37.501))
@@ -34,6 +36,21 @@ def test_synthetic_facts_are_marked_where_they_show():
     assert (market.synthetic, market.position) == (True, None)
     assert [sensor.facts.synthetic for sensor in pack.sensors] == [False, True]
     assert pack.roads[0].facts.synthetic
+
+
+def test_cameras_of_an_area_are_searched_together_unless_a_group_is_named():
+    first, second = (camera.facts for camera in load_pack(TINYTOWN).cameras)
+
+    assert (first.group, first.retention_days, first.silent_after_s, first.synthetic) == ("area-1", 7, 60, False)
+    assert (second.group, second.retention_days, second.silent_after_s, second.synthetic) == ("station", 30, 600, True)
+    assert first.position.synthetic
+
+
+def test_a_pack_need_not_have_cameras(tmp_path):
+    folder = shutil.copytree(TINYTOWN, tmp_path / "pack")
+    (folder / "cameras.csv").unlink()
+
+    assert load_pack(folder).cameras == ()
 
 
 def test_loading_twice_gives_equal_commands():
@@ -64,6 +81,9 @@ def test_loading_twice_gives_equal_commands():
         ("roads.csv", "made for tests\n", "made for tests\nno-road,길,Road,107,,test\n", (3, "has no segment")),
         ("segments.csv", "127.5 37.5; 127.501", "127.5 37.5 127.501", (2, "a line is two or more points")),
         ("segments.csv", "big-road-2,big-road", "big-road-2,small-road", (3, "there is no road 'small-road'")),
+        ("cameras.csv", "127.5,37.5,1", "127.5,37.5,7", (2, "there is no area '7'")),
+        ("cameras.csv", ",7,60,", ",31,60,", (2, "retention_days: Input should be less than or equal to 30")),
+        ("cameras.csv", "camera name position", "camera nmae", (3, "synthetic: Input should be 'camera'")),
         ("areas.csv", "1,하나동", "one,하나동", (2, "code: String should match pattern")),
         ("pack.yaml", "Asia/Seoul", "Asia/Soul", (4, "timezone: not an IANA time zone")),
         ("pack.yaml", '  attribution: "made for tests"', "  credit: none", (5, "boundaries: Field required")),
