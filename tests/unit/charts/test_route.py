@@ -31,6 +31,12 @@ def test_the_map_names_the_stops_in_order_with_the_time_in_seoul() -> None:
     assert "2. b 12:15:00" in texts
 
 
+def test_who_comes_back_to_a_camera_has_one_label_there() -> None:
+    journey = plan([stop("a", 127.72, 0, confirmed=True), stop("b", 127.73, 15), stop("a", 127.72, 30, confirmed=True)])
+    layers = route_spec(journey, None, ROADS, {}, "")["layer"]
+    assert [row["label"] for row in layers[-1]["data"]["values"]] == ["1. a 12:00:00 · 3. 12:30:00", "2. b 12:15:00"]
+
+
 def test_an_svg_holds_the_stops_and_the_title() -> None:
     picture = render(spec(), "svg").decode()
     assert picture.startswith("<svg")
