@@ -31,7 +31,9 @@ Data = Annotated[
     typer.Option("--data", help="Folder of the instance. Default: BOMNAE_DATA, else .bomnae.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-KindArg = Annotated[str, typer.Argument(help="device, gateway, app, staff-app, officer, host or operator.")]
+KindArg = Annotated[
+    str, typer.Argument(help="device, gateway, camera, camera-gateway, app, staff-app, officer, host or operator.")
+]
 NameArg = Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")]
 Speed = Annotated[
     str, typer.Option(help="`recorded`, `max` (as fast as possible), or a number: times the recorded speed.")

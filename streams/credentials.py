@@ -54,7 +54,7 @@ class Listed:
 def add(folder: Path, kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Credential:
     """Create a user and have the running server know it before this returns.
 
-    `entities`: a device's one facility, the roads of a gateway, the cases of an officer; nobody else has any. Raises
+    `entities`: a device's one facility, the roads of a gateway, a camera's own id, the cases of an officer. Raises
     `InvalidError` for a name that is no id or entities that do not fit the kind, `ConflictError` where the user exists,
     `SetupError` where the server refuses.
     """
@@ -159,9 +159,11 @@ def _check(kind: Kind, name: str, entities: tuple[str, ...]) -> None:
         raise InvalidError(f"there is no credential of kind {kind!r}")
     if kind == "device" and len(entities) != 1:
         raise InvalidError("a device speaks for exactly one facility: name it")
+    if kind == "camera" and len(entities) != 1:
+        raise InvalidError("a camera speaks for itself alone: name it")
     if kind == "officer" and not 1 <= len(entities) <= MAX_CASES:
         raise InvalidError(f"an officer hears of 1 to {MAX_CASES} cases: name them")
-    if kind not in {"device", "gateway", "officer"} and entities:
+    if kind not in {"device", "gateway", "camera", "officer"} and entities:
         raise InvalidError(f"a credential of kind {kind} is not bound to entities")
     for value in (name, *entities):
         try:

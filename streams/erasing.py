@@ -22,7 +22,7 @@ async def erase(nc: Client, context: str, shard: int, upto: int) -> int:
     """Erase the messages of a shard's input up to a sequence of INGEST; how many there were. Safe to repeat.
 
     Each is deleted with JetStream's secure delete, which writes random bytes over it first (see
-    `docs/decisions/0013-erasable-input.md`). Raises `UnavailableError` where the server does not answer.
+    `docs/decisions/0011-erasable-input.md`). Raises `UnavailableError` where the server does not answer.
     """
     stream = ingest_stream(context)
     erased = 0

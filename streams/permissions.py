@@ -5,7 +5,7 @@ publish into a stream, or ask JetStream anything, can have the server answer on 
 log's included. So accounts are the walls, and permissions the doors in them:
 
 - `CITY`: shard hosts and operators, with every stream.
-- `EDGE`: devices and gateways. The only way out is the service import of `city.raw.>`; answers return to `EDGE` alone.
+- `EDGE`: devices, gateways, cameras. The only way out is the service import of `city.raw.>`; answers return to `EDGE`.
 - `APPS`: apps, with a copy of `FEED` that no subject of `APPS` leads into, and the live subjects.
 - `PUBLIC`: whoever gives no name. Hears `city.pub.>`, says nothing.
 - `POLICE_<name>`: one officer each, with the subjects of the cases that the credential names and nothing else. Not one
@@ -20,7 +20,19 @@ from typing import Any, Literal
 
 from streams import subjects
 
-Kind = Literal["device", "gateway", "app", "staff-app", "officer", "host", "operator", "feed-admin", "system"]
+Kind = Literal[
+    "device",
+    "gateway",
+    "camera",
+    "camera-gateway",
+    "app",
+    "staff-app",
+    "officer",
+    "host",
+    "operator",
+    "feed-admin",
+    "system",
+]
 """The last two are the node's own and not given out."""
 
 _INSIDERS: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
@@ -68,12 +80,12 @@ def inbox(user: str) -> str:
     return f"_INBOX_{user}"
 
 
-def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
+def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:  # noqa: C901 - a case per kind
     """The permission set of a user. Pure.
 
     `entities`: for a device its one facility; for a gateway the roads whose clearing it may report (it sends readings
-    on any facility's subject, where only rows of its own sensors count); for an officer its cases. Raises `ValueError`
-    for a device without one.
+    on any facility's subject, where only rows of its own sensors count); for a camera itself; for an officer its cases.
+    Raises `ValueError` for a device or camera without one.
     """
     user = user_name(kind, name)
     own = (f"{inbox(user)}.>",)
@@ -88,6 +100,11 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
             readings = subjects.raw("facility", "*", f"{subjects.GATEWAY_PREFIX}{name}")
             roads = (subjects.raw("road", road, subjects.CLEARING) for road in entities)
             account, publish = "EDGE", (readings, *roads)
+        case "camera":
+            (camera,) = entities
+            account, publish = "EDGE", (subjects.raw("sighting", camera, subjects.SIGHTINGS),)
+        case "camera-gateway":
+            account, publish = "EDGE", (subjects.raw("sighting", "*", f"{subjects.GATEWAY_PREFIX}{name}"),)
         case "app":
             account, publish, subscribe = "APPS", _reader(user, "pub"), ("city.pub.>", *own)
         case "staff-app":
@@ -104,9 +121,15 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:
             account, publish, subscribe = "APPS", everything, everything
         case "system":
             account, publish, subscribe = "SYS", everything, everything
-    return Grant(
-        account, publish, subscribe, ("STANDARD",) if kind in _INSIDERS else _CONNECTIONS[account.split("_")[0]]
-    )
+    return Grant(account, publish, subscribe, _listeners(kind, account))
+
+
+def _listeners(kind: Kind, account: str) -> tuple[str, ...]:
+    if kind in _INSIDERS:
+        return ("STANDARD",)
+    allowed = _CONNECTIONS[account.split("_", maxsplit=1)[0]]
+    # The server's MQTT keeps what is published in streams of its own, where nobody would erase it.
+    return tuple(one for one in allowed if one != "MQTT") if kind in {"camera", "camera-gateway"} else allowed
 
 
 def anonymous() -> Grant:

@@ -120,6 +120,10 @@ async def resubmit(nc: Client, sequence: int) -> Again:
             f"rejected input {sequence} was too large to keep whole: the sender has to send "
             f"{subjects.ingest_stream(one.context)} {one.ingest_sequence} again in smaller messages"
         )
+    if one.context == "sighting":
+        raise ConflictError(
+            f"of rejected input {sequence} ids and reasons alone were kept: the sender has to send {one.entity} again"
+        )
     kind, headers = subjects.READINGS if one.context == "facility" else subjects.CLEARING, {}
     original = await _message(nc, subjects.ingest_stream(one.context), one.ingest_sequence)
     if original is not None:

@@ -16,7 +16,7 @@ from actors.host import HostConfig, Request, ShardHost
 from actors.orphans import erase_orphans
 from actors.verify import verify
 from schemas.base import Command, micros
-from schemas.errors import ObjectError, SetupError
+from schemas.errors import ConflictError, ObjectError, SetupError
 from schemas.road import Window
 from schemas.settings import Settings
 from schemas.sighting import BlockErased, CompleteErasure, RegisterCamera, RequestErasure
@@ -25,6 +25,7 @@ from streams.api import request
 from streams.backup import backup, restore
 from streams.connection import Connection, access_of
 from streams.log import Position
+from streams.rejected import resubmit
 from streams.server import EmbeddedServer
 from streams.subjects import ingest_stream, partition, raw
 from streams.topology import Topology, ensure_streams
@@ -214,6 +215,8 @@ async def test_refused_sightings_are_in_no_file_at_all(city: City) -> None:
         )
         await city.forgotten()
         assert (await request(city.nc, "$JS.API.STREAM.INFO.REJECTED"))["state"]["messages"] == 3
+        with pytest.raises(ConflictError, match="the sender has to send"):
+            await resubmit(city.nc, 1)
         assert found(city.settings.data, people) == {}
         assert not any(b"ultraviolet" in path.read_bytes() for path in city.settings.data.rglob("*.blk"))
 

@@ -8,8 +8,13 @@ from streams.permissions import Grant, Kind, accounts, anonymous, grant, inbox, 
 from streams.topology import table
 
 CASES = ("case-1", "case-2")
-ENTITIES: dict[Kind, tuple[str, ...]] = {"device": ("bridge-1",), "gateway": ("main-road",), "officer": CASES}
-GIVEN_OUT: tuple[Kind, ...] = ("device", "gateway", "app", "staff-app", "officer")
+ENTITIES: dict[Kind, tuple[str, ...]] = {
+    "device": ("bridge-1",),
+    "gateway": ("main-road",),
+    "camera": ("cam-1",),
+    "officer": CASES,
+}
+GIVEN_OUT: tuple[Kind, ...] = ("device", "gateway", "camera", "camera-gateway", "app", "staff-app", "officer")
 
 
 def granted(kind: Kind) -> Grant:
@@ -44,6 +49,16 @@ def test_only_devices_and_gateways_come_in_over_mqtt_and_no_insider_over_the_web
 def test_a_device_speaks_for_exactly_one_facility(count: int) -> None:
     with pytest.raises(ValueError, match="unpack"):
         grant("device", "x", ("bridge",) * count)
+
+
+def test_a_camera_speaks_as_itself_and_a_gateway_of_cameras_in_its_own_name() -> None:
+    assert granted("camera").publish == ("city.raw.sighting.cam-1.sightings",)
+    assert granted("camera-gateway").publish == ("city.raw.sighting.*.gw-x",)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GIVEN_OUT if not kind.startswith("camera")])
+def test_nobody_else_outside_sends_sightings(kind: Kind) -> None:
+    assert not [subject for subject in granted(kind).publish if "sighting" in subject]
 
 
 def test_an_app_has_no_right_on_staff_subjects() -> None:

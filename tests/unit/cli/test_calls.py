@@ -33,7 +33,7 @@ def test_a_pack_becomes_one_request_a_fact_in_its_order() -> None:
     found = calls(PACK.commands(NOW, "pack"))
     assert len(found) == len(PACK.facilities) + len(PACK.sensors) + len(PACK.roads) + len(PACK.cameras)
     for call in found:
-        assert {"safety", "road"} & roles_for(call)
+        assert {"safety", "road", "operator"} & roles_for(call)
         assert not {"at", "by", "facts"} & set(call.body)
 
 
