@@ -166,11 +166,18 @@ def replaced(file: Path, pairs: dict[str, str]) -> str:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill it with all that it started, HAProxy too, which would outlive its node; nothing here needs to drain."""
-    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    for one in family:
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
+    """Kill its session: HAProxy outlives its node, and by then has no parent; nothing here needs to drain."""
     process.kill()
     process.wait()
-    psutil.wait_procs(family, 5)
+    while members := [one for one in psutil.process_iter() if _session(one) == process.pid]:
+        for one in members:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(members, 1)
+
+
+def _session(process: psutil.Process) -> int | None:
+    try:
+        return os.getsid(process.pid) if process.status() != psutil.STATUS_ZOMBIE else None
+    except (OSError, psutil.Error):
+        return None

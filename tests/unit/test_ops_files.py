@@ -83,6 +83,10 @@ def test_the_head_is_started_without_cpus_and_with_the_dashboard_on_loopback() -
     assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in start
 
 
+def test_every_machine_is_started_since_the_autoscaler_of_the_file_does_not_count_the_head_among_them() -> None:
+    assert "RAY_enable_autoscaler_v2=0 ray start --head" in cluster()["head_start_ray_commands"][-1]
+
+
 def test_a_node_starts_with_token_authentication_and_the_ingress_that_was_measured(tmp_path: Path) -> None:
     found = environment(tmp_path)
     assert found["RAY_AUTH_MODE"] == "token"
