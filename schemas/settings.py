@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     nats_urls: Words = Field((), description="Servers of an outside NATS, comma separated; empty: start one here.")
     nats_user: str = Field("", description="User at the outside NATS.")
     nats_password_file: Path | None = Field(None, description="File that holds the password at the outside NATS.")
-    replicas: int = Field(1, ge=1, le=5, description="Copies of every stream; 3 needs three servers.")
+    replicas: int = Field(
+        1, ge=1, le=5, description="Copies of every stream but the cameras' input; 3 needs three servers."
+    )
     sync_always: bool = Field(
         True, description="fsync before each acknowledgement; false trades power-loss safety for speed."
     )

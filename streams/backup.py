@@ -41,6 +41,7 @@ from streams import backup_objects, instance
 from streams.api import JetStreamApiError, request
 from streams.backup_objects import Kept
 from streams.blobs import ListedBlobs
+from streams.subjects import ERASED_INPUT, ingest_stream
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -236,7 +237,8 @@ def _write(out: IO[bytes], digest: "hashlib._Hash", data: bytes) -> None:
 
 
 async def _load(nc: Client, saved: Saved, folder: Path, replicas: int | None, progress: Progress) -> None:
-    config = saved.config | ({"num_replicas": replicas} if replicas else {})
+    copied = replicas and saved.name not in map(ingest_stream, ERASED_INPUT)
+    config = saved.config | ({"num_replicas": replicas} if copied else {})
     asked = {"config": config, "state": saved.state}
     answer = await _send(nc, f"$JS.API.STREAM.RESTORE.{saved.name}", orjson.dumps(asked), _STALL_S)
     size = 0

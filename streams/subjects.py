@@ -12,6 +12,8 @@ _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 FEED, REJECTED, CASES = "FEED", "REJECTED", "CASES"
 WITHOUT_INPUT = frozenset({"person"})
 """Contexts that commands alone move: they have no INGEST."""
+ERASED_INPUT = frozenset({"sighting"})
+"""Contexts whose input is erased once committed: it lies on one server alone, for Raft's own log would keep it."""
 READINGS, CLEARING, SIGHTINGS = "readings", "clearing", "sightings"
 GATEWAY_PREFIX = "gw-"
 """The kind `gw-<gateway>`: a gateway speaks, for the sensors or cameras that name it, on any entity of their shard."""

@@ -54,7 +54,7 @@ RETENTION: Mapping[str, Retention] = MappingProxyType(
             "100 ms",
             "The truth of observations; a range leaves only when it is archived and covered by a snapshot. The "
             "shortest window: a device could send another's message id. `person` has no input, and each message of "
-            "`INGEST_SIGHTING` is erased once it is committed",
+            "`INGEST_SIGHTING`, always on one server, is erased once it is committed",
         ),
         "log": Retention(
             "LOG_<CONTEXT>_<SHARD>",
@@ -174,8 +174,10 @@ class Topology:
     def _ingest(self, context: str, shards: int) -> dict[str, Any]:
         listens = f"city.raw.{context}.*.*"
         stored = f"city.in.{{{{partition({shards},1)}}}}.{context}." + "{{wildcard(1)}}.{{wildcard(2)}}"
+        once = {"num_replicas": 1} if context in subjects.ERASED_INPUT else {}
         return {
             **self._stream("ingest", subjects.ingest_stream(context), [listens]),
+            **once,
             "subject_transform": {"src": listens, "dest": stored},
             "max_msg_size": MAX_MESSAGE,
         }

@@ -19,11 +19,14 @@ from schemas.errors import AppendTimeoutError, SequenceConflictError, Unavailabl
 from streams import credentials
 from streams.api import JetStreamApiError, request
 from streams.backup import backup, restore
+from streams.erasing import erase
 from streams.jetstream import JetStreamStore, read_stream
 from streams.server import EmbeddedServer, executable
 from streams.topology import Topology, ensure_streams
 from tests.contracts.event_store import event
 from tests.integration.conftest import SMALL
+from tests.integration.test_erasing import Person, found
+from tests.unit.sighting.scenario import arrow
 
 DOCS = Path(__file__).parents[2] / "docs"
 CITY = Topology({"facility": 1, "road": 1}, replicas=3, max_mb=SMALL)
@@ -82,6 +85,16 @@ async def leader(nc: Client, stream: str, servers: list[EmbeddedServer]) -> Embe
                 if name and f"server_name: {name}\n" in (server.folder / "nats" / "nats.conf").read_text():
                     return server
             await asyncio.sleep(0.1)
+
+
+async def test_the_input_of_cameras_is_erased_on_every_server(operator: Client, cluster: list[EmbeddedServer]) -> None:
+    await ensure_streams(operator, Topology({"sighting": 1}, replicas=3, max_mb=SMALL))
+    people = [Person(number) for number in range(4)]
+    for person in people:
+        await operator.request("city.raw.sighting.cam-1.sightings", arrow([person.row]), timeout=10)
+    assert sum(bool(found(server.folder, people)) for server in cluster) == 1
+    assert await erase(operator, "sighting", 0, len(people)) == len(people)
+    assert [found(server.folder, people) for server in cluster] == [{}, {}, {}]
 
 
 class Writer:
