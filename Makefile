@@ -39,5 +39,5 @@ types: setup ## mypy, strict
 bench: setup ## Every bench in turn, as tables
 	@for file in bench/[a-z]*.py; do $(BIN)/python -m "bench.$$(basename "$$file" .py)" || exit 1; done
 
-soak: setup ## Hundreds of kills; takes hours
+soak: setup ## Hundreds of kills; takes an hour on a quiet machine with two cores
 	BOMNAE_SOAK_KILLS=100 $(BIN)/pytest tests/faults --timeout=0

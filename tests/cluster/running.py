@@ -75,7 +75,7 @@ class Running(Asked):
             "BOMNAE_SIMULATE": "false",
             "BOMNAE_ENCODER_REPLICAS": "0",
             "BOMNAE_SNAPSHOT_EVERY_S": "5",
-            "BOMNAE_INGEST_MAX_MB": "512",
+            "BOMNAE_INGEST_MAX_MB": "2048",
             "BOMNAE_LOG_MAX_MB": "256",
             **self.environment,
         }
