@@ -53,5 +53,5 @@ def _numbered(segment: Segment, texts: Vocabularies) -> list[tuple[npt.NDArray[n
 def _words(numbers: npt.NDArray[np.integer], known: Vocabulary) -> pa.DictionaryArray:
     used, at = np.unique(numbers, return_inverse=True)
     words = pa.array([known.text(int(number)) for number in used if number >= 0], pa.string())
-    indices = pa.array(at.astype(np.int32) - int(len(used) > 0 and used[0] < 0), mask=numbers < 0)
+    indices = pa.array((at - int(len(used) > 0 and used[0] < 0)).astype(numbers.dtype), mask=numbers < 0)
     return pa.DictionaryArray.from_arrays(indices, words)

@@ -131,6 +131,8 @@ class Store:
             path = home / name
             if not path.exists() or path.stat().st_size != size:
                 raise DamagedStoreError(str(path), f"{size} bytes were written")
+        for name in (FILES[0], FILES[3]):  # read by every first search: let the system begin
+            _wanted(home / name)
         with pa.memory_map(str(home / FILES[0])) as source:
             table = pa.ipc.open_file(source).read_all().combine_chunks()
         half: npt.NDArray[np.float16] = np.load(home / FILES[1], mmap_mode="r")
@@ -153,6 +155,14 @@ class Store:
 def _parts(segment: Segment) -> dict[str, Any]:
     half, _, _, error = segment.rows.vectors
     return {"rows": segment.rows, "half": half, "by_code": segment.by_code, "by_bit": segment.by_bit, "error": error}
+
+
+def _wanted(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+    finally:
+        os.close(handle)
 
 
 def _sync(path: Path) -> None:
