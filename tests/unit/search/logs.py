@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from schemas.base import Event
-from streams.log import COMMITTED, SHARD_ENTITY, Record
+from streams.log import COMMITTED, SHARD_ENTITY
 from streams.memory import MemoryStore
 from streams.subjects import log_subject
 from tests.unit.batches import batch_of
