@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from schemas.settings import Settings, reference
+from actors import host
+from schemas.settings import CONTEXTS, Settings, reference
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,3 +34,8 @@ def test_a_value_that_cannot_be_is_refused(monkeypatch):
     monkeypatch.setenv("BOMNAE_HTTP_PORT", "70000")
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_every_context_that_has_shards_has_an_owner():
+    assert CONTEXTS == tuple(host.CONTEXTS)
+    assert all(Settings().shards(context) >= 1 for context in CONTEXTS)
