@@ -37,5 +37,5 @@ def test_a_value_that_cannot_be_is_refused(monkeypatch):
 
 
 def test_every_context_that_has_shards_has_an_owner():
-    assert CONTEXTS == tuple(host.CONTEXTS)
+    assert tuple(host.CONTEXTS) == CONTEXTS
     assert all(Settings().shards(context) >= 1 for context in CONTEXTS)
