@@ -1,4 +1,4 @@
-"""SIGKILL of parts of the search during searches and ingest: nothing is lost, nothing counts twice, answers stay exact."""
+"""SIGKILL of parts of the search during searches and ingest: nothing is lost or counts twice, answers stay exact."""
 
 import threading
 import time
