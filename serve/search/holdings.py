@@ -101,8 +101,11 @@ class Holdings:
             self.add(block, table)
 
     def add(self, block: Block, table: pa.Table) -> None:
-        """Take the rows of a block, but for those that a pending erasure hides; searchable after `settle`."""
-        for asked in self.pending(block.camera, block.sequence):
+        """Take the rows of a block, but for those that a pending erasure hides; searchable after `settle`.
+
+        What comes late into the window of an erasure is erased with the rest, as long as that is not completed.
+        """
+        for asked in self.pending(block.camera):
             table = without(table, asked)
         self.missing = tuple(one for one in self.missing if one.block != block.block)
         pool = Pool(block.model, block.dimensions, block.camera_group)
@@ -128,11 +131,9 @@ class Holdings:
                 for hit in self.watching.match(pool.model, pool.dimensions, table, block.observed):
                     self.catalogue.add_task(HITS, hit.key, hit.to_dict())
 
-    def pending(self, camera: str, after: int = -1) -> list[ErasureRequested]:
-        """The erasures of a camera that are asked for behind a sequence and not completed."""
-        found = self.catalogue.ask(
-            "SELECT event FROM erasures WHERE camera = ? AND sequence > ? AND NOT done ORDER BY sequence", camera, after
-        )
+    def pending(self, camera: str) -> list[ErasureRequested]:
+        """The erasures of a camera that are asked for and not completed."""
+        found = self.catalogue.ask("SELECT event FROM erasures WHERE camera = ? AND NOT done ORDER BY sequence", camera)
         return [ErasureRequested.model_validate_json(event) for (event,) in found]
 
     def pending_all(self) -> list[ErasureRequested]:

@@ -251,7 +251,7 @@ class SearchShard:
         found = self.catalogue.blocks("camera = ? AND first <= ? AND last >= ?", camera, time, time)
         for block in found:
             table = await blocks.fetch(self.blobs, block.block)
-            for asked in self.holdings.pending(camera, block.sequence):
+            for asked in self.holdings.pending(camera):
                 table = table if table is None else blocks.without(table, asked)
             if table is not None and (row := blocks.row_of(table, sighting)) is not None:
                 return row

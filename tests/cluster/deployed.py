@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import psutil
+import yaml
 
 from schemas.settings import Settings
 from serve import ingress
@@ -66,7 +67,7 @@ class Deployed(Asked):
         loopback = ("--dashboard-host=127.0.0.1", f"--dashboard-port={self._dashboard}")
         self._node("head", "--head", f"--port={port}", "--num-cpus=0", *loopback)
         self.until(lambda: httpx.get(f"http://127.0.0.1:{self._dashboard}/").is_success)
-        self._node("worker", f"--address={self._gcs}", "--num-cpus=2")
+        self._node("worker", f"--address={self._gcs}", "--num-cpus=4")
         # serve/config.yaml says 8000, which another may hold here; a Serve that runs keeps the port that it has.
         self.says("serve", "start", "--http-host=0.0.0.0", f"--http-port={self.head_port}")
         self.says("serve", "deploy", str(ROOT / "serve" / "config.yaml"))
@@ -99,6 +100,11 @@ class Deployed(Asked):
         """The processes of the shard hosts."""
         family = psutil.Process(self.processes["worker"].pid).children(recursive=True)
         return [one for one in family if "ray::ShardActor" in command_line(one)]
+
+    def applications(self) -> dict[str, str]:
+        """The status of each."""
+        told = yaml.safe_load(self.says("serve", "status"))["applications"]
+        return {name: one["status"] for name, one in told.items()}
 
     def dismiss(self, name: str) -> None:
         """End an actor for good: Ray does not restart it."""

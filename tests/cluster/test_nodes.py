@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.host import CONTEXTS
 from actors.verify import verify
 from schemas.registry import read_event
 from schemas.settings import Settings
@@ -21,7 +22,7 @@ from tests.cluster.nodes import FACILITIES, ROUNDS, WORKERS
 from tests.faults.shards import operating
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
-SHARDS = {"facility": 4, "road": 2}
+SHARDS = {name: Settings().shards(name) for name in CONTEXTS}
 
 
 @pytest.fixture

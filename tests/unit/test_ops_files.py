@@ -18,6 +18,7 @@ from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
 from ray.serve.schema import ServeDeploySchema
 
 from schemas.settings import Settings
+from serve.city import ENCODER
 from serve.deployments import LIVE_PREFIX
 from streams.server import MAX_PAYLOAD, MAX_PENDING
 
@@ -133,6 +134,7 @@ def test_serve_deploy_takes_the_configuration() -> None:
         "keeper": None,
         "api": "/",
         "live": LIVE_PREFIX,
+        ENCODER: None,
     }
 
 
