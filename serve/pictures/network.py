@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,16 @@ def model_id(name: str, digest: str) -> str:
     return f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:54]}.{digest[:8]}"
 
 
+@cache
+def core() -> openvino.Core:
+    """OpenVINO's, one for the life of the process.
+
+    On processors with AMX its CPU plugin gives the thread that loads it another stack for signals, and takes that
+    stack's memory with it when the last network is freed: the next signal (Ctrl-C too) would kill the process.
+    """
+    return openvino.Core()
+
+
 class Network:
     """One compiled network with one input (n x 3 x height x width) and its first output; one thread at a time.
 
@@ -39,12 +49,12 @@ class Network:
     def __init__(self, path: Path, device: str = "CPU", threads: int = 1, batch: int = 1) -> None:
         self.path = path
         try:
-            model = openvino.Core().read_model(str(path))
+            model = core().read_model(str(path))
             shape = model.input(0).partial_shape
             self.height, self.width = (int(shape[axis].get_length()) for axis in (2, 3))
             model.reshape([batch, 3, self.height, self.width])
             options = {"INFERENCE_NUM_THREADS": threads} if device == "CPU" else {}
-            self._compiled = openvino.compile_model(model, device, options)
+            self._compiled = core().compile_model(model, device, options)
         except (RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise SetupError(f"the model {path} cannot be used on the device {device}: {reason}") from error
