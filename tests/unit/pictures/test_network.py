@@ -8,14 +8,15 @@ from tests.unit.pictures.shared import DETECTOR, needs_models
 
 
 @needs_models
-def test_a_signal_finds_the_process_alive_after_its_last_network_was_freed() -> None:
+def test_a_signal_finds_the_process_alive_after_its_networks_were_freed() -> None:
     story = f"""
         import gc, signal
         from pathlib import Path
         from serve.pictures.network import Network
-        network = Network(Path({str(DETECTOR)!r}))
-        del network
-        gc.collect()
+        networks = [Network(Path({str(DETECTOR)!r})) for _ in range(2)]
+        while networks:
+            networks.pop(0)
+            gc.collect()
         signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
         signal.raise_signal(signal.SIGUSR1)
     """
