@@ -26,6 +26,7 @@ from schemas.base import Command
 from schemas.errors import BomnaeError, FencedError, UnavailableError
 from schemas.settings import Settings
 from streams.connection import Connection, access_of
+from streams.ending import ended
 
 __all__ = ["CONTEXTS", "HostConfig", "Request", "ShardHost", "ShardKey", "wall_clock"]
 
@@ -122,9 +123,7 @@ class ShardHost:
             shard.leave()
         if self._tasks:
             await asyncio.wait([task for task in self._tasks if task.get_name().startswith("own ")], timeout=_LEAVE_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
         if self._connection is not None:
             await self._connection.close()
 

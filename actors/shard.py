@@ -217,7 +217,8 @@ class Shard(Generic[S]):
         self._wake.clear()
         left = max(self._ticked + TICK_EVERY - self._clock(), TICK_EVERY // 20)
         try:
-            await asyncio.wait_for(self._wake.wait(), left / 1e6)
+            async with asyncio.timeout(left / 1e6):
+                await self._wake.wait()
         except TimeoutError:
             return
 
@@ -225,7 +226,8 @@ class Shard(Generic[S]):
         """Wait for more readings, unless a command comes."""
         self._hurry.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), self._spare_s)
+            async with asyncio.timeout(self._spare_s):
+                await self._hurry.wait()
 
     async def _claim(self) -> None:
         while True:

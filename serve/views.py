@@ -12,6 +12,7 @@ from actors.directory import find
 from actors.host import ShardKey
 from schemas.errors import BomnaeError, UnavailableError
 from serve.backend import Position, View
+from streams.ending import ended
 
 logger = logging.getLogger(__name__)
 _AGAIN_S = 0.3
@@ -34,9 +35,7 @@ class Views:
 
     async def stop(self) -> None:
         """Stop watching."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
 
     def missing(self) -> dict[str, str]:
         """What keeps this replica from answering: shards never seen, hosts that do not answer."""

@@ -139,7 +139,8 @@ class Connection:
     async def close(self) -> None:
         """Flush and disconnect; where the server is away, disconnect."""
         try:
-            await asyncio.wait_for(self.nc.drain(), 5)
+            # In a task of its own, as `wait_for` runs it: the library takes a cancellation inside for its own.
+            await asyncio.wait_for(self.nc.drain(), 5)  # noqa: TID251
         except (TimeoutError, NatsError, OSError):
             await self.nc.close()
         except asyncio.CancelledError:

@@ -137,7 +137,8 @@ class JetStreamReplay:
         if not state["first_seq"] <= sequence <= state["last_seq"]:
             return False
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), _IDLE_S)
+            async with asyncio.timeout(_IDLE_S):
+                await self._wake.wait()
         return self._wake.is_set()
 
     async def close(self) -> None:
@@ -147,7 +148,8 @@ class JetStreamReplay:
 
 async def _woken(wake: asyncio.Event, stream: str) -> None:
     try:
-        await asyncio.wait_for(wake.wait(), _IDLE_S)
+        async with asyncio.timeout(_IDLE_S):
+            await wake.wait()
     except TimeoutError as error:
         raise UnavailableError(f"{stream} stopped answering while it was read") from error
 

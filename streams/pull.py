@@ -20,6 +20,7 @@ from nats.errors import Error as NatsError
 
 from schemas.errors import UnavailableError
 from streams.api import request
+from streams.ending import ended
 
 _EXPIRES_S = 5
 _GRACE_S = 2.0
@@ -76,9 +77,7 @@ class PullReader:
     async def close(self) -> None:
         """Stop, and remove the consumer from the server where it can be reached; safe to repeat."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await ended(self._task)
             self._task = None
         with contextlib.suppress(NatsError, UnavailableError, OSError):
             await self._drop()
@@ -171,7 +170,8 @@ class PullReader:
         """Make the consumer again when it is gone or silent for longer than its requests last."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._remake.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):
+                    await self._remake.wait()
             silent = asyncio.get_running_loop().time() - self._heard > _EXPIRES_S + _GRACE_S
             starved = silent and len(self.messages) < 2 * self._batch
             if not (self._remake.is_set() or starved or self._connections != self._nc.stats["reconnects"]):

@@ -63,7 +63,8 @@ async def _begun(connection: Connection, pack: Pack, shards: int, incident: str)
     stop_hearing = await hear(connection.nc, PLAYING, on_playing)
     await connection.nc.publish(PLAY, orjson.dumps({"incident": incident}))
     try:
-        said = orjson.loads(await asyncio.wait_for(answer, _ANSWER_S))
+        async with asyncio.timeout(_ANSWER_S):
+            said = orjson.loads(await answer)
     except TimeoutError:
         err.print("no simulated sensors run here: sending them for the length of the incident")
         said = None

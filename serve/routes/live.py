@@ -16,6 +16,7 @@ from serve import openapi
 from serve.admission import SHARED
 from serve.backend import Backend, FeedItem
 from serve.routing import router
+from streams.ending import ended
 from streams.subjects import feed_subject
 
 routes = router("live")
@@ -119,8 +120,7 @@ async def _events(items: AsyncIterator[FeedItem], left_s: float | None) -> Async
     except BomnaeError as error:
         yield b"event: error\ndata: %b\n\n" % orjson.dumps({"detail": str(error)})
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
+        await ended(coming)
 
 
 def _frame(item: FeedItem) -> bytes:

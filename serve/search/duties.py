@@ -58,7 +58,8 @@ class Duties:
             self._shard.tasked.clear()
             left = await self.work()
             try:
-                await asyncio.wait_for(self._shard.tasked.wait(), AGAIN_S if left else None)
+                async with asyncio.timeout(AGAIN_S if left else None):
+                    await self._shard.tasked.wait()
             except TimeoutError:
                 continue
 

@@ -58,7 +58,8 @@ class Follower:
                 logger.warning("%s: %s; trying again", self._store.name, self.failure)
                 await asyncio.sleep(look_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.nudged.wait(), look_s)
+                async with asyncio.timeout(look_s):
+                    await self.nudged.wait()
 
     async def look(self) -> None:
         """Take everything that is in the log now."""

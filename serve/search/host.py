@@ -19,6 +19,7 @@ from serve.search.follow import Follower
 from serve.search.place import Place
 from serve.search.shard import SearchShard
 from streams.connection import Connection, access_of
+from streams.ending import ended
 from streams.following import nudge
 from streams.officers import forget_case
 
@@ -182,9 +183,7 @@ class SearchHost:
 
     async def stop(self) -> None:
         """Stop following and disconnect; what was read is kept."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
         if self.shard is not None:
             self.shard.close()
         if self._connection is not None:

@@ -22,6 +22,7 @@ from serve.search.calibration import probability
 from serve.search.place import Place
 from serve.search.protocol import Encoded, Filters, Found, Query
 from serve.search.soft import SIMILARITY_PER_NAT
+from streams.ending import ended
 from streams.subjects import partition
 
 logger = logging.getLogger(__name__)
@@ -88,9 +89,7 @@ class Router:
         tasks = [task for one in self._of.values() if (task := one.calling) is not None]
         if self._looking is not None:
             tasks.append(self._looking)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(*tasks)
 
     async def _look(self) -> None:
         while not await self.choose():  # noqa: ASYNC110 - several actors, none of which tells

@@ -126,7 +126,8 @@ class Snapshots:
                 log("%s", error)
             pause = self.pause_s(asyncio.get_running_loop().time() - began)
             try:
-                await asyncio.wait_for(stop.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await stop.wait()
             except TimeoutError:
                 continue
 

@@ -84,7 +84,8 @@ class Feeder:
             now = datetime.now(UTC)
             at = now.replace(microsecond=0) + timedelta(seconds=PERIOD_S)
             try:
-                await asyncio.wait_for(stop.wait(), (at - now).total_seconds())
+                async with asyncio.timeout((at - now).total_seconds()):
+                    await stop.wait()
             except TimeoutError:
                 await self.send(at)
 

@@ -62,6 +62,20 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_a_nudge_at_the_moment_of_its_end_does_not_keep_a_follower_alive() -> None:
+    for ticks in range(8):
+        follower = Follower(MemoryStore(), 0, Taker())
+        task = asyncio.create_task(follower.run(60))
+        await follower.caught_up.wait()
+        await asyncio.sleep(0)
+        follower.nudged.set()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=1)
+        assert done, f"cancelled {ticks} turns of the loop after a nudge, it goes on"
+
+
 async def test_what_is_in_the_log_comes_first_and_what_follows_comes_too() -> None:
     store, taker = MemoryStore(), Taker()
     first = await commit(store, [silent("cam-1"), silent("cam-2")])
