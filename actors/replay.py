@@ -29,7 +29,10 @@ MAX_EVENTS = 499
 
 @dataclass(slots=True)
 class ShardState(Generic[S]):
-    """Everything that a commit record moves. `owed`: events decided but not stored yet, of the newest command."""
+    """Everything that a commit record moves. `owed`: events decided but not stored yet, of the newest command.
+
+    `kept_at`: when the commit was stored that the snapshot stands at which this was loaded from; 0 for none.
+    """
 
     domain: S
     journal: Journal = field(default_factory=Journal)
@@ -41,6 +44,7 @@ class ShardState(Generic[S]):
     fed: int = 0
     owed: deque[Event] = field(default_factory=deque)
     digest: str = ""
+    kept_at: int = 0
 
 
 def apply(context: Context[S], state: ShardState[S], batch: Batch, messages: Sequence[Observed], log: str) -> None:
@@ -203,6 +207,7 @@ def restored(context: Context[S], found: Snapshot) -> ShardState[S]:
         number=shard["number"],
         fed=shard["fed"],
         digest=found.info.digest,
+        kept_at=found.info.clock,
     )
 
 

@@ -167,10 +167,9 @@ class Shard(Generic[S]):
     async def start(self) -> None:
         """Load, claim the next epoch, and begin to read behind the committed position."""
         self.state = await load(self.context, self.store, self._ingest, self._snapshots)
-        self._snapshotted = self.state.stored_at
+        self._snapshotted, new = self.state.kept_at, not self.state.sequence
         await self._claim()
-        # Each shard of a process at another moment: a snapshot takes as much memory as the state.
-        self._snapshot_at = self.state.stored_at + int((1 - self.number * _GOLDEN % 1) * self._snapshot_every)
+        self._plan_snapshot(new)
         if self.context.observed:
             held = self.context.objects(self.state.domain)
             await stubbornly(lambda: self._sinks.sweep(self.context.name, self.number, held), self.store.name)
@@ -178,6 +177,15 @@ class Shard(Generic[S]):
         await self._ingest.open(self.state.position, self._wake)
         await self.feeding.again(self.state.fed)
         self._on_change()
+
+    def _plan_snapshot(self, new: bool) -> None:
+        """The first of this owner. Each shard of a process at another moment: it takes as much memory as the state.
+
+        One that is due stays due across owners: those who die young would leave their successors ever more to fold.
+        """
+        began, every, turn = self.state.stored_at, self._snapshot_every, 1 - self.number * _GOLDEN % 1
+        due = began if new else self._snapshotted
+        self._snapshot_at = min(began + int(turn * every), max(due + every, began + int(turn * every / 10)))
 
     async def step(self) -> bool:
         """Commit what there is to commit; whether there was anything."""

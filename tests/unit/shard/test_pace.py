@@ -72,6 +72,25 @@ async def test_the_shards_of_a_process_save_snapshots_at_other_moments() -> None
     assert min(abs(a - b) for k, a in enumerate(saved) for b in saved[:k]) > 0.1
 
 
+async def test_owners_that_all_die_before_a_snapshot_is_due_leave_their_successors_no_longer_tail() -> None:
+    every, world, tails = 100_000_000, World(), []
+    for _ in range(30):
+        shard: Shard[State] = Shard(
+            CounterContext(), 0, world.store, MemoryIngest(world.messages), world.snapshots(), world.sinks,
+            world.now, snapshot_every=every,
+        )  # fmt: skip
+        await shard.start()
+        kept = [one.sequence for one in await shard._snapshots.index()]
+        tails.append(shard.state.sequence - max(kept, default=0))
+        for _ in range(20):  # it lives for a fifth of the time between two snapshots
+            for _ in range(1_000):
+                world.now()
+            ask(shard, "a")
+            await shard.step()
+            await asyncio.sleep(0)
+    assert max(tails[15:]) <= max(tails[:15])
+
+
 @pytest.mark.skipif(pace._trim is None, reason="the C library offers nothing to give memory back with")
 def test_memory_that_is_free_goes_back_to_the_system() -> None:
     process = psutil.Process()
