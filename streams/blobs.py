@@ -89,7 +89,7 @@ class FileBlobs:
         await asyncio.to_thread(self._delete, self._path(name))
 
     async def names(self, prefix: str) -> list[str]:
-        """The names of all blobs below a folder, sorted."""
+        """See `ListedBlobs`. Also those of which a writer that died left a half: `get` has none, `delete` ends it."""
         return await asyncio.to_thread(self._names, self._path(prefix))
 
     def _put(self, path: str, data: bytes) -> None:
@@ -127,7 +127,7 @@ class FileBlobs:
     def _names(self, path: str) -> list[str]:
         below = fs.FileSelector(path, allow_not_found=True, recursive=True)
         found = [info.path for info in self._fs.get_file_info(below) if info.type == fs.FileType.File]
-        return sorted(name.removeprefix(f"{self._root}/") for name in found if not name.endswith(".part"))
+        return sorted({name.removeprefix(f"{self._root}/").removesuffix(".part") for name in found})
 
 
 def _sync(path: str) -> None:

@@ -17,7 +17,7 @@ from schemas.base import Command, from_micros, micros
 from schemas.errors import BomnaeError, ConflictError, ForbiddenError, InvalidError, NotFoundError
 from schemas.person import Candidate, CompleteCaseErasure, RecordHits
 from schemas.sighting import BlockErased, CompleteErasure, ErasureRequested, RequestErasure, SegmentErased
-from serve.search import blocks
+from serve.search import blocks, queries
 from serve.search.cases import CASE
 from serve.search.catalogue import Block, Task
 from serve.search.holdings import DELETE, ERASE, HITS
@@ -176,18 +176,29 @@ class Duties:
 
     async def _end(self, task: Task) -> None:
         """Erase what an ended case leaves: its objects, its hits, and the sightings confirmed as the person."""
-        case, catalogue = task.key, self._shard.catalogue
+        case, blobs = task.key, self._shard.blobs
         erasures = await self._request(case)
-        objects = {name for (name,) in catalogue.ask("SELECT object FROM case_objects WHERE person_case = ?", case)}
-        for name in await self._shard.blobs.names(f"cases/{case}"):
-            await self._shard.blobs.delete(name)
+        objects = await self._objects(case, task)
+        for name in await blobs.names(f"cases/{case}"):
+            await blobs.delete(name)
         await self._forget_case(case)
-        told = tuple(sorted(objects))
         refusal = await self._command(
-            CompleteCaseErasure(case=case, objects=told, erasures=erasures, at=self._now, by=SYSTEM)
+            CompleteCaseErasure(case=case, objects=objects, erasures=erasures, at=self._now, by=SYSTEM)
         )
         if refusal is not None:
             raise refusal
+
+    async def _objects(self, case: str, task: Task) -> tuple[str, ...]:
+        """All that the receipt names: what the ledger does, and what a search stored that was never recorded.
+
+        Only the folder tells the latter, so they are kept with the task before the first is deleted.
+        """
+        catalogue = self._shard.catalogue
+        recorded = catalogue.ask("SELECT object FROM case_objects WHERE person_case = ?", case)
+        stored = [queries.digest_in(name) for name in await self._shard.blobs.names(f"cases/{case}")]
+        objects = sorted({*task.data.get("objects", ()), *(name for (name,) in recorded), *filter(None, stored)})
+        catalogue.add_task(CASE, case, {"objects": objects})
+        return tuple(objects)
 
     async def _request(self, case: str) -> tuple[str, ...]:
         by_camera: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """What a case searched or watches for, as the erasable object that its ledger names by digest."""
 
 import hashlib
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,3 +52,9 @@ def digest_of(data: bytes) -> str:
 def name_of(case: str, digest: str) -> str:
     """Where an object of a case lies."""
     return f"cases/{case}/{digest}.bin"
+
+
+def digest_in(name: str) -> str | None:
+    """The digest that a name of `name_of` holds; None of any other object."""
+    found = re.fullmatch(r"cases/[^/]+/([0-9a-f]{64})\.bin", name)
+    return found and found[1]

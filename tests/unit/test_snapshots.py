@@ -23,6 +23,16 @@ class TestFileBlobs(BlobsContract):
     def blobs(self, tmp_path: Path) -> Blobs:
         return FileBlobs((tmp_path / "snapshots").as_uri())
 
+    async def test_the_half_that_a_writer_left_is_named_and_deleted(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path.as_uri())
+        await blobs.put("cases/c-1/whole.bin", b"x")
+        half = tmp_path / "cases/c-1/half.bin.part"
+        half.write_bytes(b"a photograph")
+        assert await blobs.names("cases/c-1") == ["cases/c-1/half.bin", "cases/c-1/whole.bin"]
+        assert await blobs.get("cases/c-1/half.bin") is None
+        await blobs.delete("cases/c-1/half.bin")
+        assert not half.exists()
+
 
 def tables(value: int) -> dict[str, pa.Table]:
     return {"one": pa.table({"value": [value]}), "없음": pa.table({"name": pa.array([], pa.string())})}

@@ -71,7 +71,7 @@ class Town:
         """A block that is kept, one sighting a second from `start` on, and its event."""
         count = len(rows)
         self._made += 1
-        ids = [f"{camera}:{self._made}-{number}" for number in range(count)]
+        ids = list(columns.get("ids", [f"{camera}:{self._made}-{number}" for number in range(count)]))
         times = [start + number * 1_000_000 for number in range(count)]
         table = pa.table(
             {
