@@ -226,7 +226,7 @@ class Router:
     def _merged(self, replies: Sequence[tuple[str, Reply]], limit: int) -> tuple[Candidate, ...]:
         several = len({model for model, _ in replies}) > 1
         found = [self._candidate(model, one) for model, reply in replies for one in reply.found]
-        found.sort(key=lambda one: (-(one.probability or 0.0) if several else 0.0, -one.score, one.sighting))
+        found.sort(key=lambda one: (-(one.probability or 0.0) if several else 0.0, -one.score, one.id))
         once = {one.id: one for one in reversed(found)}
         return tuple(one for one in found if once[one.id] is one)[:limit]
 

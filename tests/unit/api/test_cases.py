@@ -524,3 +524,19 @@ async def test_model_cards_say_what_they_are_and_that_they_may_be_wrong(client):
     (card,) = (await client.get("/v1/models")).json()["items"]
     assert card["weak"] is True
     assert card["bias_ko"]
+
+
+async def test_the_same_sighting_id_at_two_cameras_is_two_candidates_throughout(streets, case, backend):
+    backend.search.seen = [
+        seen("cam-1", "s-1", -60, picture=b"\xff\xd8one"),
+        seen("cam-2", "s-1", -45, (0.9, 0.3, 0), picture=b"\xff\xd8two"),
+    ]
+    assert [one["candidate"] for one in (await found(streets, case))["candidates"]] == ["cam-1.s-1", "cam-2.s-1"]
+    for candidate, decision in (("cam-1.s-1", "confirm"), ("cam-2.s-1", "dismiss")):
+        path = f"{case}/candidates/{candidate}/{decision}"
+        answer = await streets.post(path, json={"reason": "her gait"}, headers=KIM)
+        assert answer.status_code == 200, answer.text
+    items = (await streets.get(f"{case}/candidates", headers=KIM)).json()["items"]
+    assert {one["candidate"]: one["state"] for one in items} == {"cam-1.s-1": "confirmed", "cam-2.s-1": "dismissed"}
+    pictures = [await streets.get(f"{case}/pictures/{one}.s-1", headers=KIM) for one in ("cam-1", "cam-2")]
+    assert [one.content for one in pictures] == [b"\xff\xd8one", b"\xff\xd8two"]
