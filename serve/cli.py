@@ -183,7 +183,12 @@ def restore(folder: Annotated[Path, typer.Argument(help="The folder of a backup.
 
 @app.command()
 def token(
-    role: Annotated[list[str], typer.Option(help="citizen, staff, safety, road, police, auditor, operator, device, …")],
+    role: Annotated[
+        list[str],
+        typer.Option(
+            help="auditor, case-officer, citizen, device, gateway, operator, police, road, safety or staff; repeatable."
+        ),
+    ],
     subject: Annotated[str, typer.Option(help="Who holds it; shows in what they do. Default: local-<role>.")] = "",
     facility: Annotated[str | None, typer.Option(help="The facility that a device speaks for.")] = None,
     gateway: Annotated[str | None, typer.Option(help="The gateway that a gateway's token speaks as.")] = None,

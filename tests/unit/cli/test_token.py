@@ -1,14 +1,17 @@
 """`bomnae token` against the verifier of the API."""
 
+import re
 import stat
 import time
+import typing
 from pathlib import Path
 
 import pytest
 
 from schemas.settings import Settings
 from serve.app import verifier_of
-from serve.cli import main
+from serve.auth import ROLES
+from serve.cli import main, token
 
 
 def mint(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> tuple[int, str]:
@@ -55,3 +58,8 @@ def test_a_token_that_makes_no_sense_is_refused(
     code, said = mint(capsys, tmp_path, *arguments)
     assert code == 2
     assert said.startswith("bomnae: ")
+
+
+def test_the_help_names_every_role() -> None:
+    (role,) = typing.get_args(typing.get_type_hints(token, include_extras=True)["role"])[1:]
+    assert set(re.findall(r"[a-z-]+", role.help.rpartition(";")[0])) - {"or"} == ROLES
