@@ -12,7 +12,7 @@ from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 
 Kind = Literal["skip", "gather", "bits", "bits+mask", "int8", "int8+mask"]
 GATHER_ROWS = 1024
-"""Up to here copying the rows' int8 codes costs less than testing every row of a segment of 65,536 (decision 11)."""
+"""Up to here copying the rows' int8 codes costs less than testing every row of a segment of 65,536."""
 BITS_ROWS = 16_384
 """From here on reading the sign bits first saves more than it costs when int8 codes have to be scanned after all."""
 EVER = 2**62

@@ -45,7 +45,7 @@ class Model:
 
     @property
     def bits(self) -> int:
-        """Sign bits per vector: at least 512, because 256 lose people whose sightings differ much (decision 11)."""
+        """Sign bits per vector: at least 512, because 256 lose people whose sightings differ much."""
         return -(-max(512, self.dimension) // 64) * 64
 
 
