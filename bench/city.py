@@ -14,6 +14,7 @@ import pyarrow as pa
 from actors.host import Request, wall_clock
 from schemas import facility as f
 from schemas.base import Command, from_micros
+from schemas.settings import CONTEXTS
 from schemas.tables import READINGS
 from streams import credentials
 from streams.connection import Access, connect
@@ -33,10 +34,15 @@ _HOUR = 3_600_000_000
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """A running server whose facility context has `shards` shards."""
+    """A running server whose facility context has `shards` shards, and every other context one."""
 
     server: EmbeddedServer
     shards: int
+
+    @property
+    def contexts(self) -> dict[str, int]:
+        """How many shards each context has."""
+        return dict.fromkeys(CONTEXTS, 1) | {"facility": self.shards}
 
     def access(self, kind: Kind = "host") -> Access:
         """How a process of this node connects."""
@@ -63,7 +69,7 @@ async def city(shards: int, ingest_mb: int = 4_096) -> AsyncIterator[City]:
         made = City(server, shards)
         operator = await connect(made.access("operator"), "bench")
         apps = await connect(made.access("feed-admin"), "bench")
-        await ensure_streams(operator, Topology({"facility": shards, "road": 1}, max_mb=limits), apps)
+        await ensure_streams(operator, Topology(made.contexts, max_mb=limits), apps)
         await apps.close()
         await operator.close()
         yield made

@@ -30,8 +30,7 @@ def environment(made: City, port: int, temporary: str, haproxy: bool) -> dict[st
     ours = {
         "BOMNAE_DATA": str(made.server.folder),
         "BOMNAE_HTTP_PORT": str(port),
-        "BOMNAE_FACILITY_SHARDS": str(made.shards),
-        "BOMNAE_ROAD_SHARDS": "1",
+        **{f"BOMNAE_{context.upper()}_SHARDS": str(count) for context, count in made.contexts.items()},
         "BOMNAE_CLIENT_RATE": "1000000",
         "BOMNAE_CLIENT_BURST": "1000000",
         "RAY_TMPDIR": temporary,
