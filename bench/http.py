@@ -62,11 +62,17 @@ async def start(stack: AsyncExitStack, ports: dict[str, int], way: str) -> dict[
     return env
 
 
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """End a process, if it has not ended by itself."""
+    if process.returncode is None:
+        process.terminate()
+    await process.wait()
+
+
 async def start_plain(stack: AsyncExitStack, env: dict[str, str], port: int) -> None:
     """Bring the uvicorn up beside a cluster."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.plain", str(port), env=env)
-    stack.push_async_callback(process.wait)
-    stack.callback(process.terminate)
+    stack.push_async_callback(stop, process)
 
 
 async def measure(quick: bool) -> Report:

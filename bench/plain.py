@@ -18,7 +18,7 @@ def main(port: int) -> None:
     ray.init(address="auto", namespace=settings.ray_namespace, log_to_driver=False)
     city = City(settings)
     app = create_app(city, verifier_of(settings), Config.of(settings, document()))
-    uvicorn.run(Rooted(app, city), host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.run(Rooted(app, city, lambda: None), host="127.0.0.1", port=port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
