@@ -48,8 +48,9 @@ def crowd(rows: int, dimension: int, queries: int, seed: int = 1) -> Crowd:
 
 def _seen(persons: Floats, chance: np.random.Generator) -> Floats:
     noise = chance.standard_normal(persons.shape, np.float32)
-    seen = persons + NOISE / np.float32(persons.shape[1] ** 0.5) * noise
-    return seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    seen: Floats = persons + NOISE / np.float32(persons.shape[1] ** 0.5) * noise
+    seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+    return seen
 
 
 def camera_name(number: int) -> str:

@@ -49,7 +49,9 @@ class Ours:
 def selector(made: Crowd, case: Case) -> Any:
     """The filter as faiss takes it, or None."""
     if case.masked:
-        return faiss.IDSelectorBitmap(np.packbits(case.flags(made), bitorder="little"))
+        # The stubs name the C++ constructors, here and below, not the ones that faiss puts over them.
+        bitmap = np.packbits(case.flags(made), bitorder="little")
+        return faiss.IDSelectorBitmap(bitmap)  # type: ignore[call-arg, arg-type]
     return faiss.IDSelectorRange(case.first(made), len(made.vectors)) if case.window < 1 else None
 
 
@@ -63,7 +65,7 @@ class Flat:
     def ready(self, made: Crowd, case: Case) -> Find:
         """With the selector."""
         chosen = selector(made, case)
-        params = faiss.SearchParameters(sel=chosen) if chosen else None
+        params = faiss.SearchParameters(sel=chosen) if chosen else None  # type: ignore[call-arg]
         return lambda query: self.index.search(query[None], K, params=params)[1][0]
 
 
@@ -72,7 +74,8 @@ class FlatByNumbers(Flat):
 
     def ready(self, made: Crowd, case: Case) -> Find:
         """With the list."""
-        params = faiss.SearchParameters(sel=faiss.IDSelectorArray(np.flatnonzero(case.flags(made))))
+        permitted: Any = np.flatnonzero(case.flags(made))
+        params = faiss.SearchParameters(sel=faiss.IDSelectorArray(permitted))  # type: ignore[call-arg]
         return lambda query: self.index.search(query[None], K, params=params)[1][0]
 
 
@@ -119,7 +122,8 @@ class Inverted:
 
     def ready(self, made: Crowd, case: Case) -> Find:
         """With the selector."""
-        params = faiss.SearchParametersIVF(sel=selector(made, case), nprobe=min(self.effort, self.index.nlist))
+        options: dict[str, Any] = {"sel": selector(made, case), "nprobe": min(self.effort, self.index.nlist)}
+        params = faiss.SearchParametersIVF(**options)
         return lambda query: self.index.search(query[None], K, params=params)[1][0]
 
 
@@ -142,7 +146,7 @@ class Graph:
 
         def find(query: npt.NDArray[np.float32]) -> Rows:
             try:
-                return self.index.knn_query(query[None], K, filter=permitted)[0][0].astype(np.int64)
+                return np.asarray(self.index.knn_query(query[None], K, filter=permitted)[0][0], np.int64)
             except RuntimeError:  # it found fewer than ten
                 return np.empty(0, np.int64)
 
@@ -150,16 +154,17 @@ class Graph:
 
     def seconds_in_filter(self, made: Crowd, case: Case, query: npt.NDArray[np.float32]) -> float:
         """How much of a search is Python's function, to be taken off: a filter in C++ would cost next to nothing."""
-        permitted, met = case.flags(made).tolist(), list[int]()
+        flags: list[bool] = case.flags(made).tolist()
+        met = list[int]()
 
         def noting(row: int) -> bool:
             met.append(row)
-            return permitted[row]
+            return flags[row]
 
         self.index.set_ef(self.effort)
         with contextlib.suppress(RuntimeError):
             self.index.knn_query(query[None], K, filter=noting)
-        look = permitted.__getitem__
+        look = flags.__getitem__
         began = time.perf_counter()
         for row in met:
             look(row)

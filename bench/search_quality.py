@@ -188,7 +188,7 @@ async def measure(data: Path, models: Path, quick: bool) -> Report:
         "body_over_colours", report.figures["body_other_rank1"].value / report.figures["colours_other_rank1"].value
     )
     crops = [one.best for one in seen[:16]]
-    frame = cv2.resize(seen[0].best, (480, 360))
+    frame = np.asarray(cv2.resize(seen[0].best, (480, 360)), np.uint8)
     rounds = 3 if quick else 20
     report.add("detect_ms", milliseconds(lambda: detector.detect(frame), rounds), "ms a frame of 480 x 360, one thread")
     report.add("body_embed_ms", milliseconds(lambda: network.embed(crops), rounds) / len(crops), "ms a person")

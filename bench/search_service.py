@@ -128,7 +128,8 @@ def _actors(shards: int, rows: int, dimension: int) -> tuple[Call, list[Any]]:
         )
         for number in range(shards)
     }
-    ray.get([one.fill.remote() for one in actors.values()])
+    filled = [getattr(one, "fill").remote() for one in actors.values()]  # noqa: B009 - Ray's stub hides `remote`
+    ray.get(filled)
 
     async def call(name: str, method: str, *given: Any) -> Any:
         return await getattr(actors[name], method).remote(*given)
