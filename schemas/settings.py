@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     haproxy_metrics_port: Port = Field(0, description="Metrics of Serve's ingress; always on loopback.")
     haproxy_stats_port: Port = Field(0, description="Statistics page of Serve's ingress; always on loopback.")
     replica_port_first: Port = Field(0, description="First of the ports that replicas listen on behind the ingress.")
-    replica_ports: int = Field(50, ge=2, le=5_000, description="How many ports the replicas may use.")
+    replica_ports: int = Field(100, ge=2, le=5_000, description="How many ports the replicas may use.")
 
     nats_urls: Words = Field((), description="Servers of an outside NATS, comma separated; empty: start one here.")
     nats_user: str = Field("", description="User at the outside NATS.")

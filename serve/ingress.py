@@ -43,6 +43,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
         "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(min(first + settings.replica_ports, 65_535)),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        # The system keeps a killed replica's port for the minute of TIME_WAIT. Serve gives it to the next replica after
+        # 35 s by default, finds it taken, and never uses it again: after as many kills as ports, none could start.
+        "RAY_SERVE_PORT_QUARANTINE_S": "65",
     }
 
 
