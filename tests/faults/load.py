@@ -134,9 +134,8 @@ class Load:
             await asyncio.sleep(pauses.uniform(_PAUSE_S, 2 * _PAUSE_S))
 
     def _post(self, api: httpx.AsyncClient, sensor: str) -> Callable[[int], Awaitable[str | None]]:
-        headers = self._city.token("device", facility=sensor.removesuffix("-http"))
-
         async def attempt(number: int) -> str | None:
+            headers = self._city.token("device", facility=sensor.removesuffix("-http"))
             moment = (T0 + timedelta(seconds=number)).isoformat()
             body = {"sensor": sensor, "time": moment, "value": 2.0 * (number % 2), "sequence": number}
             return await _answered(api.post("/v1/readings", json=body, headers=headers), 202)
