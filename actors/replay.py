@@ -32,6 +32,7 @@ class ShardState(Generic[S]):
     """Everything that a commit record moves. `owed`: events decided but not stored yet, of the newest command.
 
     `kept_at`: when the commit was stored that the snapshot stands at which this was loaded from; 0 for none.
+    `tail`: readings that were folded again behind it.
     """
 
     domain: S
@@ -45,6 +46,7 @@ class ShardState(Generic[S]):
     owed: deque[Event] = field(default_factory=deque)
     digest: str = ""
     kept_at: int = 0
+    tail: int = 0
 
 
 def apply(context: Context[S], state: ShardState[S], batch: Batch, messages: Sequence[Observed], log: str) -> None:
@@ -91,6 +93,7 @@ def _derive(
             if outcome.end != commit.end:
                 raise DivergenceError(log, batch.sequence, f"end of input ({outcome.end})")
             derived += outcome.events
+            state.tail += outcome.rows
     if commit.clock:
         derived += context.tick(state.domain, commit.clock)
     for fields in commit.commands:

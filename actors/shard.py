@@ -6,53 +6,42 @@ half-way, the owner is thrown away and a new one loads from the log; nothing her
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any, Generic, TypeVar
-
-import orjson
+from typing import Generic, TypeVar
 
 from actors.commit import Asked, Sealer, Work
 from actors.context import Context, Published
+from actors.deciding import Deciding
 from actors.feeding import Feeding, Sinks, stubbornly
 from actors.forgetting import Forgetting
-from actors.journal import UNANSWERED, Entry
 from actors.meters import Numbers, ShardMeter
-from actors.pace import gathering_s, give_back
-from actors.replay import MAX_EVENTS, ShardState, answer_json, catch_up, dump, load
+from actors.pace import gathering_s
+from actors.replay import MAX_EVENTS, ShardState, catch_up, load
+from actors.saving import Saving
 from schemas.base import Event
 from schemas.errors import (
     AppendTimeoutError,
-    BomnaeError,
     FencedError,
     SequenceConflictError,
     StorageFullError,
     UnavailableError,
 )
-from schemas.registry import command_to_json
 from streams.ingest import IngestSource, Observed
 from streams.log import Batch, EventStore, Record, read_batches
-from streams.snapshots import Snapshots, pack
+from streams.snapshots import Snapshots
 
 logger = logging.getLogger(__name__)
 S = TypeVar("S")
 
 PULL = 200
 """Messages of INGEST folded in one commit at most."""
-MAX_QUEUED = 10_000
-"""Commands that may wait for one shard; more are answered with 503."""
 TICK_EVERY = 1_000_000
 """Microseconds between two looks at the timers."""
 LOOK_AHEAD = 100
 """Commands that wait, from which on the next batch is decided while one is stored."""
 _SENT_S = 0.001
 """Time for a batch to leave the process before the next is decided."""
-_GOLDEN = 0.618
-"""Multiples of it, without their whole part, never lie close to each other."""
-SNAPSHOT_ROWS = 2_000_000
-"""Readings behind a snapshot at most: what a restart has to fold again."""
 
 
 class Shard(Generic[S]):
@@ -76,22 +65,19 @@ class Shard(Generic[S]):
         snapshot_every: int = 300_000_000,
     ) -> None:
         self.context, self.number, self.store = context, number, store
-        self._ingest, self._snapshots, self._sinks = ingest, snapshots, sinks
-        self._clock, self._on_change, self._snapshot_every = clock, on_change, snapshot_every
+        self._ingest, self._sinks, self._snapshots = ingest, sinks, snapshots
+        self._clock, self._on_change = clock, on_change
         self.state: ShardState[S] = ShardState(context.initial_state())
-        self._queue: deque[Asked] = deque()
+        self.deciding = Deciding(context, store.name)
+        self.saving = Saving(context, number, snapshots, snapshot_every, store.name)
         self._carry: list[Observed] = []
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._pulled, self._folding_s, self._spare_s = 0, 0.0, 0.0
-        self._owed_answer: tuple[Asked, Entry] | None = None
         self._sealer, self.feeding = Sealer(context, number), Feeding(sinks, store)
         self.forgetting = Forgetting(sinks, context.name, number)
         self.meter = ShardMeter(Numbers(), context.name, number)
-        self._ticked = 0
-        self._snapshotted = self._snapshot_at = 0
-        self._rows = self._rows_behind = 0
-        self._saving: asyncio.Task[None] | None = None
-        self._leaving = self._unsaved = False
+        self._ticked = self._rows = 0
+        self._leaving = False
         self._ahead: Work | None = None
         self.full = self.wanted = False
         self.settled = True
@@ -100,9 +86,7 @@ class Shard(Generic[S]):
         """Queue a command; `asked.done` resolves when it is durable. Raises `UnavailableError` when too many wait."""
         if self.full:
             raise UnavailableError(str(StorageFullError(self.store.name)), retry_after_s=5)
-        if len(self._queue) >= MAX_QUEUED:
-            raise UnavailableError(f"{self.store.name} has {MAX_QUEUED} commands waiting", retry_after_s=1)
-        self._queue.append(asked)
+        self.deciding.put(asked)
         self._wake.set()
         self._hurry.set()
 
@@ -119,9 +103,9 @@ class Shard(Generic[S]):
             log_position=self.state.sequence,
             ingest_position=self.state.position.sequence,
             ingest_waiting=self._ingest.waiting + len(self._carry),
-            queue=len(self._queue),
+            queue=len(self.deciding),
             feed_backlog=self.feeding.backlog,
-            snapshot_age_seconds=(self._clock() - self._snapshotted) / 1e6 if self._snapshotted else 0,
+            snapshot_age_seconds=(self._clock() - self.saving.dumped_at) / 1e6 if self.saving.dumped_at else 0,
         )
 
     def leave(self) -> None:
@@ -145,7 +129,7 @@ class Shard(Generic[S]):
             while not feeding.done() and (self._ahead or not self._leaving):
                 if not await self.step():
                     await self._rest()
-                elif self._spare_s and not self._queue:
+                elif self._spare_s and not self.deciding:
                     await self._let_gather()
             if self._leaving:
                 await self._settle()
@@ -156,20 +140,18 @@ class Shard(Generic[S]):
                 feeding.cancel()
             if forgetting is not None:
                 forgetting.cancel()
-            if self._saving is not None:
-                self._saving.cancel()
+            self.saving.cancel()
             await self._ingest.close()
-            self._refuse_waiting()
-            self._refuse([asked for asked, _ in self._ahead.answers] if self._ahead else [])
-            if self._owed_answer is not None:
-                self._refuse([self._owed_answer[0]])
+            self.deciding.refuse_waiting()
+            self.deciding.refuse([asked for asked, _ in self._ahead.answers] if self._ahead else [])
+            self.deciding.refuse_owed()
 
     async def start(self) -> None:
         """Load, claim the next epoch, and begin to read behind the committed position."""
         self.state = await load(self.context, self.store, self._ingest, self._snapshots)
-        self._snapshotted, new = self.state.kept_at, not self.state.sequence
+        new = not self.state.sequence
         await self._claim()
-        self._plan_snapshot(new)
+        self.saving.plan(self.state, new)
         if self.context.observed:
             held = self.context.objects(self.state.domain)
             await stubbornly(lambda: self._sinks.sweep(self.context.name, self.number, held), self.store.name)
@@ -178,22 +160,13 @@ class Shard(Generic[S]):
         await self.feeding.again(self.state.fed)
         self._on_change()
 
-    def _plan_snapshot(self, new: bool) -> None:
-        """The first of this owner. Each shard of a process at another moment: it takes as much memory as the state.
-
-        One that is due stays due across owners: those who die young would leave their successors ever more to fold.
-        """
-        began, every, turn = self.state.stored_at, self._snapshot_every, 1 - self.number * _GOLDEN % 1
-        due = began if new else self._snapshotted
-        self._snapshot_at = min(began + int(turn * every), max(due + every, began + int(turn * every / 10)))
-
     async def step(self) -> bool:
         """Commit what there is to commit; whether there was anything."""
         self.settled, self._rows, self._pulled = False, 0, 0
         if self._ahead is not None:
             work, self._ahead = self._ahead, None
         elif self.state.owed:
-            work = self._pay()
+            work = self.deciding.pay(self.state)
         else:
             work = await self._gather()
         moved = work.end != self.state.position
@@ -207,17 +180,16 @@ class Shard(Generic[S]):
         try:
             await self._commit(work)
         finally:
-            self._refuse([asked for asked, _ in work.answers])
+            self.deciding.refuse([asked for asked, _ in work.answers])
         return True
 
     async def _settle(self) -> None:
-        if self._saving is not None:
-            await self._saving
+        await self.saving.finish()
         if self.context.observed:
             await self.forgetting.once()
         # Without a commit of ours the log ends with our claim, and a snapshot stands at a commit.
-        if self._unsaved and not self.state.owed:
-            await self.snapshot()
+        if self.saving.unsaved and not self.state.owed:
+            await self.saving.save(self.state)
 
     async def _rest(self) -> None:
         if self._leaving:
@@ -281,67 +253,7 @@ class Shard(Generic[S]):
             if events := self.context.tick(self.state.domain, now):
                 found, work.clock = found + events, now
         work.add(found, [event.to_json() for event in found], traces)
-        self._decide(work)
-        return work
-
-    def _decide(self, work: Work) -> None:
-        while self._queue and not self.state.owed and (room := work.room):
-            self._take(self._queue.popleft(), work, room)
-
-    def _take(self, asked: Asked, work: Work, room: int) -> None:
-        if asked.done.cancelled():
-            return
-        try:
-            known = self.state.journal.find(asked.key, asked.digest, asked.at)
-            if known is not None and not (asked.answer and known.events == UNANSWERED):
-                self._answer_known(asked, known, work)
-                if asked.command is not None:
-                    self.meter.decided("repeated")
-                return
-            events = self.context.decide(self.state.domain, asked.command) if asked.command is not None else []
-        except BomnaeError as error:
-            asked.done.set_exception(error)
-            self.meter.decided("refused")
-            return
-        if asked.command is not None:
-            self.meter.decided("done" if events else "unchanged")
-        taken = events[:room]
-        for event in taken:
-            self.context.evolve(self.state.domain, event)
-        data = [event.to_json() for event in events]
-        work.add(taken, data[: len(taken)], [asked.trace] * len(taken))
-        entry = Entry(asked.digest, asked.at, 0, asked.answer or answer_json(events, data))
-        if events or asked.key:
-            command = command_to_json(asked.command) if asked.command is not None else b"null"
-            work.size += len(command) + len(asked.answer)
-            journal = {"key": asked.key, "digest": asked.digest, "at": asked.at, "command": orjson.Fragment(command)}
-            journal |= {"answer": asked.answer} if asked.answer else {}
-            work.journal.append(journal)
-        if asked.key:
-            self.state.journal.keep(asked.key, entry)
-        if rest := events[len(taken) :]:
-            self.state.owed.extend(rest)
-            self._owed_answer = (asked, entry)
-        else:
-            work.answers.append((asked, entry))
-
-    def _answer_known(self, asked: Asked, entry: Entry, work: Work) -> None:
-        if entry.sequence:
-            asked.done.set_result(replace(entry, repeated=True))
-        else:
-            work.answers.append((asked, entry))
-
-    def _pay(self) -> Work:
-        """The next part of a command whose events did not fit into one batch."""
-        work = Work(end=self.state.position)
-        trace = self._owed_answer[0].trace if self._owed_answer is not None else ""
-        while self.state.owed and work.room:
-            event = self.state.owed.popleft()
-            self.context.evolve(self.state.domain, event)
-            work.add([event], [event.to_json()], [trace])
-        if not self.state.owed and self._owed_answer is not None:
-            work.answers.append(self._owed_answer)
-            self._owed_answer = None
+        self.deciding.decide(self.state, work, self.meter)
         return work
 
     async def _commit(self, work: Work) -> None:
@@ -369,7 +281,9 @@ class Shard(Generic[S]):
         self._after(work, landed)
         self.meter.committed(len(work.events), self._rows, began, self.state.stored_at, work.arrived)
         await self.feeding.put(Batch(tuple(records[:-1]), commit, attempt, landed, 0))
-        self._snapshot_if_due()
+        if self.saving.due(self.state) and not self.state.owed and self._ahead is None:
+            # Dumped here and now: by the time the task runs, the next commit may already be under way.
+            self.saving.begin(self.state)
 
     async def _append(self, records: list[Record], expected: int, work: Work) -> int:
         """Append, and where many commands wait decide the next while the server stores these.
@@ -383,7 +297,7 @@ class Shard(Generic[S]):
             await asyncio.wait([appending], timeout=_SENT_S)
             if not appending.done():
                 ahead = Work(end=work.end)
-                self._decide(ahead)
+                self.deciding.decide(self.state, ahead, self.meter)
                 self._ahead = ahead if ahead.events or ahead.journal or ahead.answers else None
             return await appending
         finally:
@@ -391,16 +305,17 @@ class Shard(Generic[S]):
 
     def _may_look_ahead(self) -> bool:
         """Whether it pays, and nothing else has its turn: input, timers, readers of the state, a snapshot, leaving."""
-        if len(self._queue) < LOOK_AHEAD or self.state.owed or self._ahead is not None:
+        if len(self.deciding) < LOOK_AHEAD or self.state.owed or self._ahead is not None:
             return False
-        due = self._clock() >= self._ticked + TICK_EVERY or self._snapshot_due()
+        due = self._clock() >= self._ticked + TICK_EVERY or self.saving.due(self.state)
         return not (due or self._ingest.waiting or self._carry or self.wanted or self._leaving)
 
     def _after(self, work: Work, sequence: int) -> None:
         self.state.sequence, self.state.position = sequence, work.end
         self.forgetting.upto(work.end)
         self.state.number, self.state.stored_at = self.state.number + 1, self._clock()
-        self.settled, self._unsaved = self._ahead is None, True
+        self.settled = self._ahead is None
+        self.saving.committed(self._rows)
         self._answer(work, sequence)
         self._on_change()
 
@@ -410,34 +325,6 @@ class Shard(Generic[S]):
             entry.sequence = entry.sequence or sequence
             if not asked.done.done():
                 asked.done.set_result(entry)
-
-    def _snapshot_due(self) -> bool:
-        due = self._rows_behind >= SNAPSHOT_ROWS or self.state.stored_at >= self._snapshot_at
-        return due and (self._saving is None or self._saving.done())
-
-    def _snapshot_if_due(self) -> None:
-        self._rows_behind += self._rows
-        if self._snapshot_due() and not self.state.owed and self._ahead is None:
-            # Dumped here and now: by the time the task runs, the next commit may already be under way.
-            self._saving = asyncio.create_task(self.snapshot(), name=f"snapshot {self.store.name}")
-
-    def snapshot(self) -> Coroutine[Any, Any, None]:
-        """Pack the state as of the newest commit; the coroutine saves it. A failure to save is logged only.
-
-        Nothing but the packed bytes, a fiftieth of the state, is held while a slow server takes them.
-        """
-        state = self.state
-        self._snapshotted, self._rows_behind, self._unsaved = state.stored_at, 0, False
-        self._snapshot_at = state.stored_at + self._snapshot_every
-        data = pack(dump(self.context, state))
-        give_back()
-        return self._save(state.sequence, state.stored_at, state.digest, data)
-
-    async def _save(self, sequence: int, stored_at: int, digest: str, data: bytes) -> None:
-        try:
-            await self._snapshots.save(sequence, stored_at, digest, self.context.fold_version, data)
-        except (TimeoutError, BomnaeError, OSError) as error:
-            logger.warning("no snapshot of %s at %s: %s", self.store.name, sequence, error)
 
     async def _landed(self, attempts: set[str]) -> tuple[int | None, int]:
         """After a failed append: where one of our attempts landed after all, or else the sequence to expect next.
@@ -462,19 +349,7 @@ class Shard(Generic[S]):
         if not self.full:
             logger.error("%s", error)
             self.full = True
-        self._refuse_waiting(UnavailableError(str(error), retry_after_s=5))
-
-    def _refuse(self, asked: list[Asked], why: BomnaeError | None = None) -> None:
-        """Answer those who were not answered yet."""
-        for one in asked:
-            if not one.done.done():
-                unknown = f"the owner of {self.store.name} left: whether the write landed is unknown, repeat its key"
-                one.done.set_exception(why or UnavailableError(unknown))
-
-    def _refuse_waiting(self, why: BomnaeError | None = None) -> None:
-        waiting = list(self._queue)
-        self._queue.clear()
-        self._refuse(waiting, why)
+        self.deciding.refuse_waiting(UnavailableError(str(error), retry_after_s=5))
 
 
 def _now_s() -> float:

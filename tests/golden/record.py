@@ -36,7 +36,7 @@ async def record(name: str, stem: Path) -> None:
     for number, (seconds, what) in enumerate(steps):
         now = micros(START) + int(seconds * 1e6)
         if number == len(steps) // 2:
-            await shard.snapshot()
+            await shard.saving.save(shard.state)
             shard = await owner()
         if isinstance(what, Command):
             asked = Asked(what, f"key-{number}#0", f"digest-{number}", micros(what.at))

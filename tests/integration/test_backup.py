@@ -149,7 +149,7 @@ async def test_a_city_that_runs_is_restored_to_the_same_state_and_goes_on(
         for number in range(100):
             acknowledged = await publish(city, number)
         await folded(shard, acknowledged)
-        await shard.snapshot()
+        await shard.saving.save(shard.state)
         publishing = asyncio.create_task(sensor())
         await folded(shard, acknowledged + 20)
         before = shard.state.position.sequence

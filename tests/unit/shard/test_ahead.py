@@ -189,7 +189,7 @@ class Crowd:
 
     async def steps(self, count: int) -> None:
         for _ in range(count):
-            while len(self.shard._queue) < 999 + LOOK_AHEAD:
+            while len(self.shard.deciding) < 999 + LOOK_AHEAD:
                 ask(self.shard, "a")
             await self.shard.step()
             await asyncio.sleep(0)

@@ -45,7 +45,7 @@ async def test_a_successor_knows_claims_and_answers_from_the_log_and_from_a_snap
     await claim(owner, FIRST)
     whole = await load(CounterContext(), world.store, MemoryIngest(world.messages), None)
     assert whole.journal.find("k#", "d", T0) == owner.state.journal.find("k#", "d", T0)
-    await owner.snapshot()
+    await owner.saving.save(owner.state)
     assert await claim(await world.started()) == FIRST
 
 

@@ -119,7 +119,7 @@ async def test_a_repeated_key_gives_the_first_answer_also_after_a_restart_and_fr
     shard = await world.started()
     first = ask(shard, "a", 2, key="k", digest="d")
     await settle(shard)
-    await shard.snapshot()
+    await shard.saving.save(shard.state)
     for owner in (shard, await world.started()):
         again = ask(owner, "a", 2, key="k", digest="d")
         await settle(owner)
@@ -160,7 +160,7 @@ async def test_a_snapshot_and_the_tail_give_the_same_as_the_whole_log() -> None:
     world.say("a", 1, 2, 3)
     shard = await world.started()
     await settle(shard)
-    await shard.snapshot()
+    await shard.saving.save(shard.state)
     world.say("a", 4)
     ask(shard, "b")
     await settle(shard)

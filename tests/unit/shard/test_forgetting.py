@@ -100,7 +100,7 @@ async def test_verify_holds_without_the_input_and_notices_a_changed_digest() -> 
 async def test_a_snapshot_and_the_tail_lead_to_the_same_state() -> None:
     world = await lived()
     shard = await world.started()
-    await shard.snapshot()
+    await shard.saving.save(shard.state)
     world.say("a", 7)
     await settle(shard)
     world.messages.clear()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import pace
+from actors import pace, saving
 from actors.pace import LONGEST_S, gathering_s, give_back
 from actors.shard import PULL, Shard
 from streams.memory import MemoryIngest
@@ -61,7 +61,7 @@ async def test_the_shards_of_a_process_save_snapshots_at_other_moments() -> None
         )  # fmt: skip
         await shard.start()
         began = shard.state.stored_at
-        while not await shard._snapshots.index():
+        while not await shard.saving.home.index():
             for _ in range(2_000):  # two seconds of this world's clock
                 world.now()
             ask(shard, "a")
@@ -80,7 +80,7 @@ async def test_owners_that_all_die_before_a_snapshot_is_due_leave_their_successo
             world.now, snapshot_every=every,
         )  # fmt: skip
         await shard.start()
-        kept = [one.sequence for one in await shard._snapshots.index()]
+        kept = [one.sequence for one in await shard.saving.home.index()]
         tails.append(shard.state.sequence - max(kept, default=0))
         for _ in range(20):  # it lives for a fifth of the time between two snapshots
             for _ in range(1_000):
@@ -89,6 +89,22 @@ async def test_owners_that_all_die_before_a_snapshot_is_due_leave_their_successo
             await shard.step()
             await asyncio.sleep(0)
     assert max(tails[15:]) <= max(tails[:15])
+
+
+async def test_owners_that_all_die_below_the_most_readings_of_a_tail_leave_it_no_longer_than_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(saving, "SNAPSHOT_ROWS", 5)
+    world, tails = World(), []
+    for _ in range(10):
+        world.say("a", 1)
+        world.say("a", 1)
+        shard = world.owner()
+        await shard.start()
+        tails.append(shard.state.tail)
+        while await shard.step():
+            await asyncio.sleep(0)
+    assert 3 <= max(tails) <= 5
 
 
 @pytest.mark.skipif(pace._trim is None, reason="the C library offers nothing to give memory back with")

@@ -25,7 +25,7 @@ async def lived() -> World:
         ask(shard, "b", 2, key=f"key-{number}", digest="same")
         await settle(shard)
         if number:
-            await shard.snapshot()
+            await shard.saving.save(shard.state)
     return world
 
 
