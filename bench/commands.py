@@ -148,6 +148,7 @@ async def measure(quick: bool) -> Report:
     report.add("single_p50_ms", percentile(single, 0.5) * 1e3, "ms")
     report.add("single_p99_ms", percentile(single, 0.99) * 1e3, "ms")
     report.ratio("of_raw", max(ours) / max(raw))
+    report.ratio("of_own_encoder_raw", max(ours) / max(own))
     report.notes.append(f"{count:,} commands a round, {WAITING:,} under way, best of {rounds}; raw: the same records")
     report.notes.append(
         "through nats-py; own encoder: through streams.batch. Ours publishes each event on FEED as well"

@@ -8,7 +8,7 @@ import pytest
 
 EXPECTED = {
     "ingest": ({"readings_per_s"}, {"of_ceiling", "over_per_message"}),
-    "commands": ({"commands_per_s"}, {"of_raw"}),
+    "commands": ({"commands_per_s"}, {"of_raw", "of_own_encoder_raw"}),
     "feed": ({"idle_p99_ms", "half_load_p99_ms"}, set()),
     "recovery": ({"one_million_s", "ten_million_s"}, {"ten_million_over_one_million"}),
     "scale": ({"lag_p99_s"}, {"memory_growth"}),
