@@ -40,6 +40,9 @@ class Context(Protocol, Generic[S]):
 
     name: str
     fold_version: int
+    """The newest version of decider and fold: an owner commits under it from its claim on."""
+    fold_versions: frozenset[int]
+    """All that can still be replayed."""
     observed: frozenset[str]
     """Types of events that stand for input which is erased once they are committed: replay takes them from the log. Of
     such a context `observe` changes the state by these events alone, nothing else gives events of these types, and
@@ -47,6 +50,13 @@ class Context(Protocol, Generic[S]):
 
     def initial_state(self) -> S:
         """The state of an empty shard."""
+        ...
+
+    def follow(self, state: S, version: int) -> None:
+        """Go by the rules of one of `fold_versions` from here on; a new state goes by the newest.
+
+        Which rules hold when is in the log, in each claim and commit, so nothing of it is in digest or tables.
+        """
         ...
 
     def decide(self, state: S, command: Command) -> list[Event]:

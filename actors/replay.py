@@ -7,6 +7,7 @@ is compared at the last commit, and with `every_digest` at each: over many senso
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,10 +16,10 @@ import pyarrow as pa
 from actors.context import Context
 from actors.journal import Entry, Journal
 from schemas.base import Event
-from schemas.errors import DivergenceError
+from schemas.errors import DivergenceError, LostLogError
 from schemas.registry import command_from_dict, read_event
 from streams.ingest import IngestReplay, IngestSource, Observed
-from streams.log import CLAIMED, Batch, EventStore, Position, read_batches
+from streams.log import CLAIMED, COMMITTED, SHARD_ENTITY, Batch, Commit, EventStore, Position, read_batches
 from streams.snapshots import Snapshot, Snapshots
 
 S = TypeVar("S")
@@ -56,9 +57,10 @@ def apply(context: Context[S], state: ShardState[S], batch: Batch, messages: Seq
     """
     commit = batch.commit
     derived: list[Event] = []
+    if commit.fold_version not in context.fold_versions:
+        raise DivergenceError(log, batch.sequence, f"fold version ({context.fold_version})")
+    context.follow(state.domain, commit.fold_version)
     if commit.kind != CLAIMED:
-        if commit.fold_version != context.fold_version:
-            raise DivergenceError(log, batch.sequence, f"fold version ({context.fold_version})")
         if state.owed:
             _pay(context, state, derived, len(batch.events))
         else:
@@ -154,9 +156,10 @@ async def load(
     """The state after the newest commit, or after the last one stored at or before `until` (µs UTC).
 
     From the newest fitting snapshot and the tail behind it; from the log's beginning without `snapshots`.
-    Raises `DivergenceError`, or `LogGapError` where the input behind a commit is no longer stored.
+    Raises `DivergenceError`, `LostLogError` where the log lacks what the snapshot stands at, or `LogGapError` where the
+    input behind a commit is no longer stored.
     """
-    state = await _from_snapshot(context, snapshots, until)
+    state = await _from_snapshot(context, store, snapshots, until)
     await catch_up(context, state, store, ingest, until, every_digest)
     return state
 
@@ -190,9 +193,26 @@ async def catch_up(
         _compare_digest(context, state, store.name)
 
 
-async def _from_snapshot(context: Context[S], snapshots: Snapshots | None, until: int | None) -> ShardState[S]:
-    found = await snapshots.newest(until, context.fold_version) if snapshots else None
-    return ShardState(context.initial_state()) if found is None else restored(context, found)
+async def _from_snapshot(
+    context: Context[S], store: EventStore, snapshots: Snapshots | None, until: int | None
+) -> ShardState[S]:
+    found = await snapshots.newest(until, context.fold_versions) if snapshots else None
+    if found is None:
+        return ShardState(context.initial_state())
+    if await committed_digest(store, found.info.sequence) != found.info.digest:
+        raise LostLogError(store.name, found.info.sequence)
+    return restored(context, found)
+
+
+async def committed_digest(store: EventStore, sequence: int) -> str | None:
+    """The digest that the commit or claim at a sequence tells; None where there is no such record."""
+    records = store.read(sequence - 1)
+    async with aclosing(records):  # type: ignore[type-var]
+        async for record in records:
+            kinds = (f"{SHARD_ENTITY}.{COMMITTED}", f"{SHARD_ENTITY}.{CLAIMED}")
+            is_commit = record.sequence == sequence and record.subject.endswith(kinds)
+            return Commit.from_json(record.data).digest if is_commit else None
+    return None
 
 
 def restored(context: Context[S], found: Snapshot) -> ShardState[S]:
@@ -200,8 +220,10 @@ def restored(context: Context[S], found: Snapshot) -> ShardState[S]:
     tables = dict(found.tables)
     shard = tables.pop("_shard").to_pylist()[0]
     journal = Journal.load(tables.pop("_journal"))
+    domain = context.load(tables)
+    context.follow(domain, found.info.fold_version)
     return ShardState(
-        domain=context.load(tables),
+        domain=domain,
         journal=journal,
         position=Position(shard["position"], shard["rows"]),
         sequence=found.info.sequence,

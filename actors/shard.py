@@ -28,7 +28,7 @@ from schemas.errors import (
     UnavailableError,
 )
 from streams.ingest import IngestSource, Observed
-from streams.log import Batch, EventStore, Record, read_batches
+from streams.log import Batch, EventStore, Position, Record, read_batches
 from streams.snapshots import Snapshots
 
 logger = logging.getLogger(__name__)
@@ -212,9 +212,12 @@ class Shard(Generic[S]):
     async def _claim(self) -> None:
         while True:
             expected = await self.store.last_sequence()
-            # Only now: the claim tells position, number and digest of everything up to `expected`.
+            # Only now: the claim tells position, number and digest of everything up to `expected`, by our rules.
             await catch_up(self.context, self.state, self.store, self._ingest)
             epoch = self.state.epoch + 1
+            self.context.follow(self.state.domain, self.context.fold_version)
+            if self.state.digest:
+                self.state.digest = self.context.digest(self.state.domain)
             record = self._sealer.claim(self.state, epoch, self._attempt_id(epoch, expected), self._clock())
             try:
                 sequence = await self.store.append([record], expected)
@@ -248,13 +251,19 @@ class Shard(Generic[S]):
                 kept = outcome.objects
                 await stubbornly(lambda: self._sinks.keep(self.context.name, self.number, kept), self.store.name)
         now = self._clock()
-        if not messages and self._ingest.caught_up and now >= self._ticked + TICK_EVERY:
+        if now >= self._ticked + TICK_EVERY and (clock := self._clock_of_timers(messages, work.end, now)):
             self._ticked = now
-            if events := self.context.tick(self.state.domain, now):
-                found, work.clock = found + events, now
+            if events := self.context.tick(self.state.domain, clock):
+                found, work.clock = found + events, clock
         work.add(found, [event.to_json() for event in found], traces)
         self.deciding.decide(self.state, work, self.meter)
         return work
+
+    def _clock_of_timers(self, messages: list[Observed], end: Position, now: int) -> int:
+        """Up to when everything that arrived is folded, so that a backlog does not look like silence; 0 for unknown."""
+        if not messages:
+            return now if self._ingest.caught_up else 0
+        return max((message.arrived for message in messages if message.sequence <= end.sequence), default=0)
 
     async def _commit(self, work: Work) -> None:
         began = _now_s()

@@ -8,13 +8,12 @@ the commits behind it. A running city is compared as of the newest commit that w
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from actors.context import Context
 from actors.host import CONTEXTS, ShardKey
-from actors.replay import ShardState, catch_up, load, restored
+from actors.replay import ShardState, catch_up, committed_digest, load, restored
 from actors.sighting import presence
 from actors.sighting.context import SightingContext
 from schemas.errors import DivergenceError, ObjectError
@@ -23,7 +22,7 @@ from schemas.sighting import BlocksExpired, SightingsErased
 from streams.blobs import Blobs
 from streams.connection import Connection
 from streams.ingest import IngestSource
-from streams.log import COMMITTED, SHARD_ENTITY, Commit, EventStore, Record, read_batches
+from streams.log import EventStore, Record, read_batches
 from streams.snapshots import Snapshots
 
 _ERASING = frozenset({SightingsErased.type, BlocksExpired.type})
@@ -38,8 +37,8 @@ Report = Callable[[str, int, int], None]
 class Verified:
     """The shard of a log that holds: replayed up to `sequence`, in `commits` commits, its state has `digest`.
 
-    `snapshots` lead to the same; `passed_over` are damaged or of another fold version, so that no start uses them.
-    `objects` are there with their digests, and none that was erased or has expired.
+    `snapshots` lead to the same; `passed_over` are damaged or of a fold version that is no longer known, so that no
+    start uses them. `objects` are there with their digests, and none that was erased or has expired.
     """
 
     log: str
@@ -83,11 +82,11 @@ async def verify_shard(
     newest: ShardState[Any] | None = None
     good = 0
     for info in listed:
-        found = await snapshots.newest(info.clock, context.fold_version)
+        found = await snapshots.newest(info.clock, context.fold_versions)
         if found is None or found.info != info:
             continue
         newest = restored(context, found)
-        if {context.digest(newest.domain), info.digest} != {await _committed(store, info.sequence)}:
+        if {context.digest(newest.domain), info.digest} != {await committed_digest(store, info.sequence)}:
             raise DivergenceError(store.name, info.sequence, "state from the snapshot")
         good += 1
     if newest is not None:
@@ -149,16 +148,6 @@ class Watched:
         async for record in self._store.read(after, subject):
             yield record
             self._report(self.name, record.sequence, max(newest, record.sequence))
-
-
-async def _committed(store: EventStore, sequence: int) -> str | None:
-    """The digest that the commit record at a sequence tells; None where there is no such record."""
-    records = store.read(sequence - 1)
-    async with aclosing(records):  # type: ignore[type-var]
-        async for record in records:
-            is_commit = record.sequence == sequence and record.subject.endswith(f"{SHARD_ENTITY}.{COMMITTED}")
-            return Commit.from_json(record.data).digest if is_commit else None
-    return None
 
 
 def _compare(whole: ShardState[Any], again: ShardState[Any], log: str) -> None:

@@ -217,6 +217,20 @@ class DivergenceError(BomnaeError):
 
 
 @dataclass
+class LostLogError(BomnaeError):
+    """A snapshot holds what its log does not: the log was lost, cut, or put back to an earlier state."""
+
+    log: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.log} has no such commit at sequence {self.sequence} as a snapshot of it stands at: what was "
+            "acknowledged is lost. Restore a backup"
+        )
+
+
+@dataclass
 class ObjectError(DivergenceError):
     """An erasable object is not what its log says: `what` it is though it should not be, or the other way round."""
 

@@ -111,6 +111,7 @@ SEGMENTS = pa.schema(
         "status_since": _TIME,
         "clearing": _TEXT,
         "clearing_since": _TIME,
+        "uncleared_since": _TIME,
         "last_cleared_at": _TIME,
         "window_start": _TIME,
         "window_end": _TIME,

@@ -32,6 +32,7 @@ STATUS: dict[type[errors.BomnaeError], tuple[int, str]] = {
     errors.SequenceConflictError: (503, "owner-changed"),
     errors.FencedError: (503, "owner-changed"),
     errors.LogGapError: (503, "log-gap"),
+    errors.LostLogError: (503, "lost-log"),
     errors.DivergenceError: (500, "divergence"),
     errors.ObjectError: (500, "divergence"),
     errors.UnknownEventError: (500, "unknown-event"),

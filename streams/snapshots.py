@@ -7,6 +7,7 @@ retention.
 
 import hashlib
 import io
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 
 import orjson
@@ -72,20 +73,34 @@ class Snapshots:
             if entry not in kept:
                 await self._blobs.delete(f"{self._prefix}/{entry.sequence}.arrow")
 
-    async def newest(self, not_after: int | None = None, fold_version: int | None = None) -> Snapshot | None:
-        """The newest that loads intact, at or before a moment (µs UTC) and of a fold version where given.
+    async def newest(
+        self, not_after: int | None = None, fold_versions: Container[int] | None = None
+    ) -> Snapshot | None:
+        """The newest that loads intact, at or before a moment (µs UTC) and of one of the fold versions where given.
 
         One of another schema version is passed over like a damaged one: the log leads to the same state.
         """
         for info in reversed(await self.index()):
             too_late = not_after is not None and info.clock > not_after
-            readable = info.schema_version == SCHEMA_VERSION and fold_version in (None, info.fold_version)
+            readable = info.schema_version == SCHEMA_VERSION and (
+                fold_versions is None or info.fold_version in fold_versions
+            )
             if too_late or not readable:
                 continue
             data = await self._blobs.get(f"{self._prefix}/{info.sequence}.arrow")
             if data is not None and hashlib.sha256(data).hexdigest() == info.sha256:
                 return Snapshot(info, unpack(data))
         return None
+
+    async def cut(self, sequence: int) -> int:
+        """Forget those behind a sequence, of a log that was put back to it; how many. Safe to repeat."""
+        entries = await self.index()
+        kept = [entry for entry in entries if entry.sequence <= sequence]
+        if len(kept) < len(entries):
+            await self._blobs.put(f"{self._prefix}/index.json", orjson.dumps([asdict(entry) for entry in kept]))
+        for entry in entries[len(kept) :]:
+            await self._blobs.delete(f"{self._prefix}/{entry.sequence}.arrow")
+        return len(entries) - len(kept)
 
 
 def thin(entries: list[SnapshotInfo], now: int, retention: int) -> list[SnapshotInfo]:

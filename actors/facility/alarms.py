@@ -1,8 +1,7 @@
 """What a limit that is crossed, left or removed leads to: the events between a latch and the alarm list."""
 
-from typing import NamedTuple
-
 from actors.facility.aggregate import ACKNOWLEDGED, Alarm, Facility
+from actors.facility.detect import Transition
 from actors.facility.state import Shard, alarm_id
 from schemas import facility as f
 from schemas.base import UtcTime, from_micros
@@ -14,16 +13,6 @@ NEXT_OCCURRENCE = "next-occurrence"
 """`by` of the clearing of a returned alarm whose next occurrence is raised."""
 MOST_EVENTS = 4
 """Events of one transition at most: the old occurrence cleared, the new one raised and shelved, the risk changed."""
-
-
-class Transition(NamedTuple):
-    """A latch that changed: sensor and slot by number, on or off, the value that showed it, the moment (µs UTC)."""
-
-    sensor: int
-    slot: int
-    on: bool
-    value: float | None
-    at: int
 
 
 def current(shard: Shard, facility: Facility, sensor: str, slot: int) -> Alarm | None:

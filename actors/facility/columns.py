@@ -39,6 +39,7 @@ LIVE: dict[str, tuple[str, int, float]] = {
     "reboots": ("u8", 1, 0), "gaps": ("u8", 1, 0), "late": ("u8", 1, 0), "duplicates": ("u8", 1, 0),
     "bad": ("u8", 1, 0),
     "seen_time": ("i8", 1, NEVER), "seen_value": ("f8", 1, np.nan), "seen_rate": ("f8", 1, np.nan),
+    "seen_arrived": ("i8", 1, NEVER),
     "beyond": ("u1", WIDTH, 0), "since": ("i8", WIDTH, NEVER), "active": ("u1", WIDTH, 0),
     "occurrence": ("i8", WIDTH, 0),
 }  # fmt: skip
@@ -46,7 +47,8 @@ LIVE: dict[str, tuple[str, int, float]] = {
 
 `sum1`/`sum2` are sums of deviations from `origin`, the first value. `top`/`window` are the highest sequence of a boot
 and which of the 64 up to it were seen (bit k is `top - k`); `old_*` are those of the boot before. `seen_*` is what the
-detectors saw last. Per slot: `beyond` (the hysteresis' output), `since` (first row of its run), `active` (the latch).
+detectors saw last (when that arrived since fold version 2). Per slot: `beyond` (the hysteresis' output), `since` (first
+row of its run), `active` (the latch).
 """
 
 REPLACED = tuple(name for name in LIVE if name not in {"arrived", "stale", "occurrence"})
@@ -95,6 +97,7 @@ class Columns:
     seen_time: I8
     seen_value: F8
     seen_rate: F8
+    seen_arrived: I8
     beyond: B1
     since: I8
     active: B1
@@ -200,10 +203,22 @@ class Columns:
             self.since[i, slot] = NEVER
         self.changed(i)
 
-    def calibrate(self, i: int, gain: float, offset: float) -> None:
-        """Values are `gain × raw + offset` from now on."""
+    def calibrate(self, i: int, gain: float, offset: float, seen: bool = True) -> None:
+        """Values are `gain × raw + offset` from now on; with `seen` also the one that the detectors saw last."""
+        if seen:  # so that the correction is no jump; a gain of 0 has hidden what the raw value was
+            with np.errstate(over="ignore", invalid="ignore"):
+                raw = (self.seen_value[i] - self.offset[i]) / self.gain[i] if self.gain[i] else np.nan
+                self.seen_value[i] = gain * raw + offset
         self.gain[i], self.offset[i] = gain, offset
         self.changed(i)
+
+    def alone(self, i: int) -> "Columns":
+        """A copy of one sensor, as the only one."""
+        one = Columns()
+        one.extend([self.ids[i]], [self.facility[i]], [self.facts[i]], [self.limits[i]], [self.serials[i]])
+        for name in CONFIG | LIVE:
+            getattr(one, name)[0] = getattr(self, name)[i]
+        return one
 
     def replace(self, i: int, serial: str) -> None:
         """Another instrument: `REPLACED` starts anew."""

@@ -9,7 +9,7 @@ from actors.context import Outcome
 from actors.facility import decider, fold, snapshot, timers
 from actors.facility import tables as views
 from actors.facility.batch import NAME
-from actors.facility.state import Shard, evolve
+from actors.facility.state import NEWEST, Shard, evolve
 from schemas.base import Command, Event
 from schemas.errors import InvalidError
 from schemas.facility import FacilityCommand
@@ -21,12 +21,17 @@ class FacilityContext:
     """`actors.context.Context` for facilities, their sensors and alarms. Keeps nothing: all state is the `Shard`."""
 
     name = NAME
-    fold_version = 1
+    fold_version = NEWEST
+    fold_versions = frozenset({1, NEWEST})
     observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> Shard:
         """An empty shard."""
         return Shard()
+
+    def follow(self, state: Shard, version: int) -> None:
+        """See `state.Shard.version`."""
+        state.version = version
 
     def decide(self, state: Shard, command: Command) -> list[Event]:
         """See `decider.decide`."""

@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import assert_never
 
 from actors.facility.aggregate import ACTIVE, Alarm, Facility
-from actors.facility.alarms import Transition, alarm_events, cleared
+from actors.facility.alarms import alarm_events, cleared
+from actors.facility.detect import Transition, judged_again
 from actors.facility.risk import concluded
 from actors.facility.state import SLOT, Shard, split_alarm_id
 from schemas import facility as f
@@ -71,6 +72,8 @@ def _register_facility(shard: Shard, facility: Facility, command: f.RegisterFaci
 
 def _register_sensor(shard: Shard, facility: Facility, command: f.RegisterSensor) -> list[f.FacilityEvent]:
     """Compares with the facts as last registered: thresholds changed since then survive loading a pack again."""
+    if shard.version > 1:
+        _sensible(command.facts)
     i = shard.columns.index.get(command.sensor)
     event = f.SensorRegistered(at=command.at, facility=facility.id, sensor=command.sensor, facts=command.facts)
     if i is None:
@@ -79,7 +82,16 @@ def _register_sensor(shard: Shard, facility: Facility, command: f.RegisterSensor
         raise ConflictError(f"sensor {command.sensor!r} belongs to facility {owner!r}: choose another id")
     if shard.columns.facts[i] == command.facts:
         return []
-    return [event, *_without_limits(shard, facility, i, command.facts.limits, command)]
+    return [event, *_limited(shard, facility, i, command.facts.limits, command)]
+
+
+def _sensible(facts: f.SensorFacts) -> None:
+    if facts.stale_after_s is not None and facts.stale_after_s <= 0:
+        reason = "a sensor cannot be silent for 0 s: give the longest pause between two readings, or leave it out"
+        raise InvalidError(reason, [{"field": "facts.stale_after_s", "reason": reason}])
+    if facts.low is not None and facts.high is not None and facts.low > facts.high:
+        reason = f"no value lies between low ({facts.low:g}) and high ({facts.high:g}): exchange them"
+        raise InvalidError(reason, [{"field": "facts.low", "reason": reason}])
 
 
 def _change_thresholds(shard: Shard, facility: Facility, command: f.ChangeThresholds) -> list[f.FacilityEvent]:
@@ -88,8 +100,21 @@ def _change_thresholds(shard: Shard, facility: Facility, command: f.ChangeThresh
         return []
     return [
         f.ThresholdsChanged(at=command.at, facility=facility.id, sensor=command.sensor, limits=command.limits),
-        *_without_limits(shard, facility, i, command.limits, command),
+        *_limited(shard, facility, i, command.limits, command),
     ]
+
+
+def _limited(
+    shard: Shard, facility: Facility, i: int, limits: tuple[f.Limit, ...], command: f.FacilityCommand
+) -> list[f.FacilityEvent]:
+    """Other limits: alarms return whose limit is gone or no longer reached, those are raised that are exceeded now."""
+    events = _without_limits(shard, facility, i, limits, command)
+    if shard.version > 1:
+        alone = Shard(columns=shard.columns.alone(i))
+        alone.columns.set_limits(0, limits)
+        for _, change in judged_again(alone.columns, 0).transitions():
+            events += alarm_events(alone, facility, change._replace(at=micros(command.at)))
+    return events
 
 
 def _without_limits(

@@ -1,6 +1,7 @@
 """Alarm detectors: hysteresis, on and off delay, rate of change, as array operations over rows sorted by sensor.
 
 Per row in stream order, for the row's sensor and each of its limits:
+- a row ahead of its arrival counts as of that, or a clock that was wrong once would blind the sensor for so long;
 - only a row whose time is not before the latest that the detectors saw counts here (a late one moves statistics alone);
 - the measure is the value, its negative (`low`), or the absolute change per second since the detectors' last row
   (`rate`; none at an equal time, and then nothing is set or reset);
@@ -12,15 +13,24 @@ A sensor that is quiet (not beyond, not latched, its extreme short of every `on`
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actors.facility.alarms import Transition
 from actors.facility.columns import F8, I8, MICRO, NEVER, Columns, Mask
 from actors.facility.segments import Runs, last_true, running_max, runs_of, shifted
 from schemas.facility import SLOTS
+
+
+class Transition(NamedTuple):
+    """A latch that changed: sensor and slot by number, on or off, the value that showed it, the moment (µs UTC)."""
+
+    sensor: int
+    slot: int
+    on: bool
+    value: float | None
+    at: int
 
 
 @dataclass(slots=True)
@@ -63,25 +73,28 @@ class _Rows:
     measure: F8
 
 
-def detect(columns: Columns, row: I8, sensor: I8, time: I8, value: F8) -> Detection:
-    """Run the detectors over good rows, sorted by sensor and in stream order within a sensor."""
+def detect(columns: Columns, row: I8, sensor: I8, time: I8, value: F8, arrived: I8 | None = None) -> Detection:
+    """Run the detectors over good rows, sorted by sensor and in stream order within a sensor.
+
+    Without `arrived` times stand as they are, and no arrival is remembered (fold version 1).
+    """
     found = Detection()
+    if arrived is not None:
+        time = np.minimum(time, arrived)
+    if (ahead := _not_late(columns, sensor, time)) is not None:
+        row, sensor, time, value = row[ahead], sensor[ahead], time[ahead], value[ahead]
+        arrived = None if arrived is None else arrived[ahead]
     if not len(sensor):
         return found
     runs = runs_of(sensor)
-    seen = columns.seen_time[sensor[runs.starts]]
-    if (time < shifted(time, runs, seen)).any():
-        ahead = np.flatnonzero(time >= running_max(time, runs, seen))
-        row, sensor, time, value = row[ahead], sensor[ahead], time[ahead], value[ahead]
-        if not len(sensor):
-            return found
-        runs = runs_of(sensor)
     who = sensor[runs.starts]
+    if arrived is not None:
+        found.writes.append(("seen_arrived", who, None, arrived[runs.lasts]))
     found.writes += [("seen_time", who, None, time[runs.lasts]), ("seen_value", who, None, value[runs.lasts])]
 
     high, low = np.maximum.reduceat(value, runs.starts), -np.minimum.reduceat(value, runs.starts)
     measures = {"high": (value, high), "low": (value, low)}
-    rated = np.logical_not(np.isnan(columns.on[who][:, _RATE_SLOTS]).all(axis=1))
+    rated = np.logical_not(np.isnan(columns.on[who][:, RATE_SLOTS]).all(axis=1))
     if rated.any():
         rate = _rates(columns, runs, who, time, value)
         measures["rate"] = (rate, np.fmax.reduceat(rate, runs.starts))
@@ -105,7 +118,26 @@ def detect(columns: Columns, row: I8, sensor: I8, time: I8, value: F8) -> Detect
     return found
 
 
-_RATE_SLOTS = [slot for slot, (condition, _) in enumerate(SLOTS) if condition == "rate"]
+def _not_late(columns: Columns, sensor: I8, time: I8) -> I8 | None:
+    """Which rows are not before the latest that the detectors saw; `None` where all are."""
+    if not len(sensor):
+        return None
+    runs = runs_of(sensor)
+    seen = columns.seen_time[sensor[runs.starts]]
+    if not (time < shifted(time, runs, seen)).any():
+        return None
+    return np.flatnonzero(time >= running_max(time, runs, seen))
+
+
+def judged_again(columns: Columns, i: int) -> Detection:
+    """What limits that have just changed make of the value that a sensor's detectors saw last, as if read once more."""
+    if columns.seen_time[i] == NEVER:
+        return Detection()
+    who = np.array([i])
+    return detect(columns, np.zeros(1, np.int64), who, columns.seen_time[who], columns.seen_value[who])
+
+
+RATE_SLOTS = [slot for slot, (condition, _) in enumerate(SLOTS) if condition == "rate"]
 
 
 def _rates(columns: Columns, runs: Runs, who: I8, time: I8, value: F8) -> F8:

@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 
 from actors.context import Outcome
-from actors.facility.alarms import MOST_EVENTS, Transition, alarm_events
+from actors.facility.alarms import MOST_EVENTS, alarm_events
 from actors.facility.batch import SUPERSEDED, Batch, gather, rejections
 from actors.facility.columns import B1, F8, I8, MICRO, Columns
 from actors.facility.dedup import Verdict, judge
-from actors.facility.detect import Detection, detect
+from actors.facility.detect import Detection, Transition, detect
 from actors.facility.risk import concluded
 from actors.facility.segments import runs_of
 from actors.facility.state import Shard, evolve
@@ -93,11 +93,11 @@ def observe(shard: Shard, messages: Sequence[Observed], start: Position, max_eve
 def _fold(shard: Shard, batch: Batch, max_events: int, outcome: Outcome) -> int:
     """Fold as many rows of the batch as fit, and say how many."""
     taken = len(batch)
-    if (plan := _plan(shard.columns, batch, taken)) is not None:
+    if (plan := _plan(shard, batch, taken)) is not None:
         fitting = _fitting(plan, taken, max_events - len(outcome.events))
         if fitting < taken:
             taken = fitting
-            plan = _plan(shard.columns, batch, taken)
+            plan = _plan(shard, batch, taken)
     if plan is not None:
         batch.reason[plan.superseded] = SUPERSEDED
         _apply(shard.columns, plan)
@@ -108,8 +108,9 @@ def _fold(shard: Shard, batch: Batch, max_events: int, outcome: Outcome) -> int:
     return taken
 
 
-def _plan(columns: Columns, batch: Batch, taken: int) -> _Plan | None:
+def _plan(shard: Shard, batch: Batch, taken: int) -> _Plan | None:
     """What the first `taken` rows lead to, `None` where nothing can count. Changes nothing."""
+    columns = shard.columns
     keep = np.flatnonzero(batch.reason[:taken] == 0)
     if not len(keep):
         return None
@@ -126,12 +127,10 @@ def _plan(columns: Columns, batch: Batch, taken: int) -> _Plan | None:
     outside = (value < columns.low[sensor]) | (value > columns.high[sensor]) | ~(np.abs(value) <= MAGNITUDE)
     if outside.any():
         quality = np.where(outside, np.uint8(BAD), quality)
-    good = quality != BAD
-    if good.all():
-        detection = detect(columns, row, sensor, time, value)
-    else:
-        detection = detect(columns, row[good], sensor[good], time[good], value[good])
     arrived = batch.arrived[row]
+    good = quality != BAD
+    rows = (row, sensor, time, value, arrived) if shard.version > 1 else (row, sensor, time, value)
+    detection = detect(columns, *(rows if good.all() else [part[good] for part in rows]))
     restored = _restored(columns, row, sensor, arrived)
     return _Plan(row, sensor, time, value, quality, arrived, superseded, verdict, detection, restored)
 

@@ -56,7 +56,7 @@ def load(tables: dict[str, pa.Table]) -> Shard:
         facts.limits if text is None else _LIMITS.validate_json(text) for facts, text in zip(known, limits, strict=True)
     ]
     columns.extend(ids, owners, known, watched, serials)
-    for name in CONFIG | LIVE:
+    for name in (CONFIG | LIVE).keys() & set(sensors.column_names):  # one that came later starts as for a new sensor
         _restore(columns, name, sensors.column(name))
     return shard
 
@@ -68,8 +68,9 @@ def digest(shard: Shard) -> str:
             shard.pieces[name] = hashlib.blake2b(_facility_json(facility), digest_size=16).digest()
     whole = hashlib.blake2b(b"".join(shard.pieces[name] for name in shard.facilities), digest_size=16)
     whole.update(_config_digest(shard))
-    for array in shard.columns.live().values():
-        if array.size:  # what is empty has no bytes, and cannot be cast to them
+    for name, array in shard.columns.live().items():
+        known = shard.version > 1 or name != "seen_arrived"
+        if known and array.size:  # what is empty has no bytes, and cannot be cast to them
             whole.update(array.data.cast("B"))
     return whole.hexdigest()
 

@@ -6,11 +6,18 @@ import pyarrow as pa
 
 from actors.facility.aggregate import Facility
 from actors.facility.columns import Columns
+from actors.facility.detect import judged_again
 from schemas import facility as f
 from schemas.base import Event, micros
 from schemas.facility import SLOTS
 
 SLOT = {slot: number for number, slot in enumerate(SLOTS)}
+
+
+NEWEST = 2
+"""The newest version of decider and fold. What 2 brought: an on-delay passes also while the sensor is silent; a changed
+limit is judged by the last value at once; calibrating is no change of the value; a reading ahead of its arrival counts
+for the detectors as of its arrival."""
 
 
 @dataclass(slots=True)
@@ -28,13 +35,14 @@ class Views:
 class Shard:
     """Everything that one facility shard knows: `columns`, `facilities`, and the facility of each shelved alarm.
 
-    The rest is derived and kept for speed: `touched` counts events, `pieces` and `config_digest` are parts of the
-    digest, `views` parts of the published tables.
+    `version` is the fold version whose rules hold now: the log tells which. The rest is derived and kept for speed:
+    `touched` counts events, `pieces` and `config_digest` are parts of the digest, `views` of the published tables.
     """
 
     columns: Columns = field(default_factory=Columns)
     facilities: dict[str, Facility] = field(default_factory=dict)
     shelved: dict[str, str] = field(default_factory=dict)
+    version: int = NEWEST
     touched: int = 0
     pieces: dict[str, bytes] = field(default_factory=dict)
     config_digest: tuple[int, bytes] | None = None
@@ -73,13 +81,14 @@ def evolve(shard: Shard, event: Event) -> None:
         facility = Facility(event.facility, event.facts, risk_since=micros(event.at))
         shard.facilities[event.facility] = facility
     facility.apply(event)
-    _evolve_columns(shard.columns, facility, event)
+    _evolve_columns(shard, facility, event)
     _evolve_shelves(shard, facility, event)
     shard.touched += 1
     shard.pieces.pop(facility.id, None)
 
 
-def _evolve_columns(columns: Columns, facility: Facility, event: f.FacilityEvent) -> None:  # noqa: C901 - one arm per event
+def _evolve_columns(shard: Shard, facility: Facility, event: f.FacilityEvent) -> None:  # noqa: C901 - one arm per event
+    columns = shard.columns
     sensor = getattr(event, "sensor", None)
     i = None if sensor is None else columns.index.get(sensor)
     if isinstance(event, f.SensorRegistered) and i is None:
@@ -89,10 +98,12 @@ def _evolve_columns(columns: Columns, facility: Facility, event: f.FacilityEvent
     match event:
         case f.SensorRegistered():
             columns.set_facts(i, event.facts)
+            _judge_again(shard, i)
         case f.ThresholdsChanged():
             columns.set_limits(i, event.limits)
+            _judge_again(shard, i)
         case f.SensorCalibrated():
-            columns.calibrate(i, event.gain, event.offset)
+            columns.calibrate(i, event.gain, event.offset, seen=shard.version > 1)
         case f.SensorReplaced():
             columns.replace(i, event.serial)
         case f.AlarmRaised():
@@ -102,6 +113,11 @@ def _evolve_columns(columns: Columns, facility: Facility, event: f.FacilityEvent
             columns.stale[i] = 1
         case f.SensorRestored():
             columns.stale[i] = 0
+
+
+def _judge_again(shard: Shard, i: int) -> None:
+    if shard.version > 1:
+        judged_again(shard.columns, i).apply(shard.columns)
 
 
 def _evolve_shelves(shard: Shard, facility: Facility, event: f.FacilityEvent) -> None:

@@ -22,11 +22,15 @@ class PersonContext:
 
     name = "person"
     fold_version = 1
+    fold_versions = frozenset({1})
     observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
         return initial_state()
+
+    def follow(self, state: State, version: int) -> None:
+        """Nothing to choose: there is one version."""
 
     def decide(self, state: State, command: Command) -> list[Event]:
         """The events that a command leads to; `[]` when it is already so, but each look is an event.

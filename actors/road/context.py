@@ -9,7 +9,7 @@ from actors.context import Outcome
 from actors.road.decider import AnyRoadCommand, decide
 from actors.road.fold import evolve, initial_state
 from actors.road.observe import observe
-from actors.road.state import State
+from actors.road.state import NEWEST, State
 from actors.road.status import overdue
 from actors.road.tables import dump, load, tables
 from schemas.base import Command, Event, from_micros
@@ -23,12 +23,17 @@ class RoadContext:
     """Roads, their works and their snow: `actors.context.Context[State]`."""
 
     name = "road"
-    fold_version = 1
+    fold_version = NEWEST
+    fold_versions = frozenset({1, NEWEST})
     observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
         return initial_state()
+
+    def follow(self, state: State, version: int) -> None:
+        """See `state.State.version`."""
+        state.version = version
 
     def decide(self, state: State, command: Command) -> list[Event]:
         """The events that a command leads to; `[]` when it is already so.

@@ -1,6 +1,6 @@
 """The road's fold: what each event changes in the state of a shard. It never raises and never judges."""
 
-from actors.road.state import STAGES, Clearing, Road, Segment, Snow, State, Work
+from actors.road.state import STAGES, UNCLEARED, Clearing, Road, Segment, Snow, State, Work
 from actors.road.status import is_lagging
 from schemas.base import Event, micros
 from schemas.road import (
@@ -56,12 +56,20 @@ def _evolve_segment(state: State, event: ClearingChanged | SegmentStatusChanged)
     if (segment := state.segments.get(event.segment)) is None:
         return
     if isinstance(event, ClearingChanged):
-        segment.clearing = Clearing.of(event)
+        _report(state, segment, Clearing.of(event))
         if event.state == "cleared":
             segment.last_cleared_at = segment.clearing.changed_at
     else:
         segment.status, segment.status_since = event.status, micros(event.at)
     _changed(state, segment)
+
+
+def _report(state: State, segment: Segment, report: Clearing) -> None:
+    waited, segment.clearing = segment.clearing.state in UNCLEARED, report
+    if report.state not in UNCLEARED:
+        segment.uncleared_since = None
+    elif state.version > 1 and not waited:
+        segment.uncleared_since = report.changed_at
 
 
 def _evolve_snow(state: State, road: Road, event: SnowBegan | SnowMeasured | SnowEnded) -> None:
@@ -71,7 +79,7 @@ def _evolve_snow(state: State, road: Road, event: SnowBegan | SnowMeasured | Sno
         for segment in (state.segments[segment] for segment in road.segments):
             # Later than any report, also where a source's clock runs ahead: a repeat of that report must not undo it.
             since = max(micros(event.at), segment.clearing.changed_at + 1)
-            segment.clearing = Clearing(since, STAGES.index("snowed"))
+            _report(state, segment, Clearing(since, STAGES.index("snowed")))
             _changed(state, segment)
     elif snow is None:
         return

@@ -20,7 +20,10 @@ from schemas.road import (
 )
 
 NEVER = -(2**63)
+NEWEST = 2
+"""The newest version of the fold. What 2 brought: since when a segment is uncleared, over all stages of the work."""
 STAGES: tuple[ClearingState, ...] = ("bare", "snowed", "planned", "under-way", "cleared")
+UNCLEARED: tuple[ClearingState, ...] = ("snowed", "planned", "under-way")
 
 
 class Clearing(NamedTuple):
@@ -54,11 +57,15 @@ NO_REPORT = Clearing()
 
 @dataclass(slots=True)
 class Segment:
-    """A segment and what is known of it. `works` are the ids of the started works that hinder traffic on it, sorted."""
+    """A segment and what is known of it. `works` are the ids of the started works that hinder traffic on it, sorted.
+
+    `uncleared_since`: the first report, of those heard in turn, that it is uncleared; the stages behind it keep it.
+    """
 
     road: str
     facts: SegmentFacts
     clearing: Clearing = NO_REPORT
+    uncleared_since: int | None = None
     last_cleared_at: int | None = None
     works: tuple[str, ...] = ()
     status: SegmentStatus = "open"
@@ -114,11 +121,15 @@ class Cache:
 
 @dataclass(slots=True)
 class State:
-    """A shard. `lagging` are segments whose announced status is no longer the one that works and snow imply."""
+    """A shard. `lagging` are segments whose announced status is no longer the one that works and snow imply.
+
+    `version` is the fold version whose rules hold now: the log tells which.
+    """
 
     roads: dict[str, Road] = field(default_factory=dict)
     segments: dict[str, Segment] = field(default_factory=dict)
     lagging: set[str] = field(default_factory=set)
+    version: int = NEWEST
     digest: AdditiveDigest = field(default_factory=AdditiveDigest)
     cache: Cache = field(default_factory=Cache)
 
@@ -143,6 +154,7 @@ class State:
                 known = self.segments[entity]
                 fields = [known.facts.model_dump_json(), tuple(known.clearing), known.last_cleared_at, known.status]
                 fields.append(known.status_since)
+                fields += [] if known.uncleared_since is None else [known.uncleared_since]
             case "work":
                 work = road.works[entity]
                 fields = [work.permit.model_dump_json(), work.window_end, work.state, work.extensions]

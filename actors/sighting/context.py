@@ -25,11 +25,15 @@ class SightingContext:
 
     name = "sighting"
     fold_version = 1
+    fold_versions = frozenset({1})
     observed: frozenset[str] = frozenset({SightingsObserved.type, CameraHeard.type, CameraRestored.type})
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
         return initial_state()
+
+    def follow(self, state: State, version: int) -> None:
+        """Nothing to choose: there is one version."""
 
     def decide(self, state: State, command: Command) -> list[Event]:
         """The events that a command leads to; `[]` when it is already so.

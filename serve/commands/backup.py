@@ -52,9 +52,13 @@ async def _into_new(settings: Settings, folder: Path, bars: Progress) -> backups
 
 
 async def _tidy(connection: Connection, settings: Settings) -> None:
-    """Erase the objects that the backup's logs do not refer to: nobody else ever would."""
+    """Erase the objects and snapshots that the backup's logs do not refer to: nobody else ever would."""
     counts = await shards_of(connection, settings)
-    await erase_orphans(connection, [(name, number) for name, count in counts.items() for number in range(count)])
+    shards = [(name, number) for name, count in counts.items() for number in range(count)]
+    for name, number in shards:
+        snapshots = await connection.snapshots(name, number)
+        await snapshots.cut(await connection.store(name, number).last_sequence())
+    await erase_orphans(connection, shards)
 
 
 def _bar(bars: Progress) -> backups.Progress:

@@ -14,6 +14,7 @@ from schemas.errors import (
     BomnaeError,
     DivergenceError,
     LogGapError,
+    LostLogError,
     SetupError,
     StorageFullError,
     TooManyRequestsError,
@@ -24,7 +25,7 @@ from schemas.settings import Settings
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 """A check failed; the request or the set-up is wrong; a part of the city does not answer."""
 
-_FAILED = (DivergenceError, LogGapError)
+_FAILED = (DivergenceError, LogGapError, LostLogError)
 _UNAVAILABLE = (UnavailableError, StorageFullError, AppendTimeoutError, TooManyRequestsError)
 
 out = Console(highlight=False, soft_wrap=True)

@@ -41,7 +41,7 @@ class SnowEventQuery(Page):
 def _by_urgency(rows: pl.DataFrame, _: Filters) -> pl.DataFrame:
     return rows.filter(pl.col("clearing") != "bare").with_columns(
         (~pl.col("clearing").is_in(_UNCLEARED)).cast(pl.Int64).alias("_cleared"),
-        pl.col("clearing_since").dt.epoch("us").fill_null(0).alias("_since"),
+        pl.coalesce("uncleared_since", "clearing_since").dt.epoch("us").fill_null(0).alias("_since"),
     )
 
 

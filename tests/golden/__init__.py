@@ -8,7 +8,7 @@
 Files of a released version are never changed and never deleted. `python -m tests.golden.record` adds what is missing:
 
 - A new event type, or the next version of one: its shape; the old version gets an upcaster and keeps its lines here.
-- A fold that leads elsewhere: raise `fold_version`; the logs of the old version stay as examples of stored events.
+- A fold that leads elsewhere: raise `fold_version`, keep the old rules behind `follow`: they replay the old logs.
 - A command may gain a field whose default means what was meant before. Anything else needs a command of another name.
 
 Before the first release a file may be deleted and recorded anew.

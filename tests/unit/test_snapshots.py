@@ -73,7 +73,7 @@ async def test_a_damaged_snapshot_is_passed_over() -> None:
 async def test_a_snapshot_of_another_fold_or_schema_version_is_passed_over() -> None:
     blobs = MemoryBlobs()
     snapshots = await saved(blobs, NOW)
-    assert await snapshots.newest(fold_version=2) is None
+    assert await snapshots.newest(fold_versions={2}) is None
     index = blobs.blobs["facility/0/index.json"]
     blobs.blobs["facility/0/index.json"] = index.replace(b'"schema_version":1', b'"schema_version":9')
     assert await snapshots.newest() is None

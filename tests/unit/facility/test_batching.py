@@ -56,7 +56,7 @@ class Naive:
     active: dict[int, bool] = field(default_factory=dict)
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
-    def row(self, time: int, value: float, sequence: int, boot: int, quality: int) -> None:
+    def row(self, time: int, value: float, sequence: int, boot: int, quality: int, heard: int) -> None:
         if not self._counts(boot, sequence):
             return
         if value > 25.0:
@@ -67,9 +67,9 @@ class Naive:
             self.counts["bad"] += 1
             return
         self.values.append(value)
-        if self.seen is None or time >= self.seen[0]:
-            self._detect(time, value)
-            self.seen = (time, value)
+        if self.seen is None or heard >= self.seen[0]:
+            self._detect(heard, value)
+            self.seen = (heard, value)
 
     def _counts(self, boot: int, sequence: int) -> bool:
         if not self.order or boot > self.order[-1]:
@@ -131,13 +131,14 @@ def test_folding_batches_equals_a_naive_model_that_takes_row_after_row(stream: l
     refused = 0
     slots = {SLOTS.index((limit.condition, limit.level)): limit for limit in LIMITS}
     naive = {sensor: Naive(slots if sensor != "c" else {}) for sensor in SENSORS}
-    for message in stream:
-        told.reads(*message, arrived=60) if message else told.send()
+    for number, message in enumerate(stream):
+        arrived = 15 + 5 * number  # so that some rows are ahead of their arrival
+        told.reads(*message, arrived=arrived) if message else told.send()
         events += told.events
         refused += sum(rejection.id.endswith("boot") for rejection in told.outcome.rejections)
         for sensor, time, value, sequence, boot, quality in message:
             if sensor in naive and not math.isnan(value):
-                naive[sensor].row(time, value, sequence, boot, quality)
+                naive[sensor].row(time, value, sequence, boot, quality, min(time, arrived))
     assert (refused > 0) == any(model.superseded for model in naive.values())
     for sensor, model in naive.items():
         row = told.row(sensor)

@@ -58,12 +58,34 @@ def test_commands_find_only_the_facilitys_own_sensors() -> None:
         city.command(f.CalibrateSensor, sensor="tilt-2", gain=2)
 
 
+@pytest.mark.parametrize("wrong", [{"stale_after_s": 0.0}, {"low": 2.0, "high": 1.0}])
+def test_a_sensor_that_is_always_silent_or_always_wrong_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidError):
+        City().bridge(**wrong)
+
+
 def test_calibration_corrects_what_follows() -> None:
     city = City().bridge()
     assert city.command(f.CalibrateSensor, sensor="tilt-1", gain=2, offset=-1) == ["sensor-calibrated"]
     assert city.command(f.CalibrateSensor, sensor="tilt-1", gain=2, offset=-1) == []
     city.reads(("tilt-1", 1, 10.0))
     assert city.row()["value"] == 19.0
+
+
+def test_calibrating_is_no_change_of_the_value() -> None:
+    city = City().bridge(f.Limit(condition="rate", level="danger", on=2.0, off=1.0))
+    city.reads(("tilt-1", 1, 5.0), ("tilt-1", 2, 5.0))
+    city.command(f.CalibrateSensor, 2, sensor="tilt-1", gain=1, offset=10)
+    assert city.reads(("tilt-1", 3, 5.0)) == []
+    assert "alarm-raised" in city.reads(("tilt-1", 4, 8.0))
+
+
+def test_after_a_gain_of_nothing_no_change_is_known() -> None:
+    city = City().bridge(f.Limit(condition="rate", level="danger", on=2.0, off=1.0))
+    city.command(f.CalibrateSensor, sensor="tilt-1", gain=0)
+    city.reads(("tilt-1", 1, 5.0))
+    city.command(f.CalibrateSensor, sensor="tilt-1", gain=1)
+    assert city.reads(("tilt-1", 2, 50.0)) == []
 
 
 def test_a_replaced_sensor_starts_anew_and_its_alarm_returns() -> None:
@@ -84,6 +106,33 @@ def test_removing_a_limit_returns_its_alarm_and_keeps_the_others_latch() -> None
     ]  # fmt: skip
     assert city.row()["level"] == "warning"
     assert city.reads(("tilt-1", 3, 40.0))[0] == "alarm-returned"
+
+
+def test_a_limit_set_below_the_value_raises_at_once() -> None:
+    city = City().bridge(DANGER)
+    city.reads(("tilt-1", 1, 60.0))
+    assert city.command(f.ChangeThresholds, 2, sensor="tilt-1", limits=(HIGH, DANGER)) == [
+        "thresholds-changed", "alarm-raised", "risk-level-changed",
+    ]  # fmt: skip
+    assert (city.alarms()[0]["value"], city.alarms()[0]["limit"]) == (60.0, 50.0)
+    assert city.reads(("tilt-1", 3, 60.0)) == []
+
+
+def test_a_limit_set_above_the_value_returns_its_alarm_at_once() -> None:
+    city = in_alarm(value=60.0)
+    higher = HIGH.model_copy(update={"on": 70.0, "off": 65.0})
+    assert city.command(f.ChangeThresholds, 2, sensor="tilt-1", limits=(higher,)) == [
+        "thresholds-changed", "alarm-returned", "risk-level-changed",
+    ]  # fmt: skip
+    assert city.row()["level"] == "normal"
+
+
+def test_a_limit_with_a_delay_set_below_the_value_raises_when_the_delay_has_passed() -> None:
+    city = City().bridge(DANGER)
+    city.reads(("tilt-1", 1, 60.0))
+    slow = HIGH.model_copy(update={"on_delay_s": 5.0})
+    assert city.command(f.ChangeThresholds, 2, sensor="tilt-1", limits=(slow,)) == ["thresholds-changed"]
+    assert "alarm-raised" in city.tick(6)
 
 
 def test_the_order_of_limits_is_no_change() -> None:

@@ -84,6 +84,18 @@ def test_a_step_of_clearing_within_snow_changes_no_status():
     assert (row["source"], row["source_state"]) == ("feed", "2")
 
 
+def uncleared_since(city):
+    return city.table("segments")[0]["uncleared_since"]
+
+
+def test_a_segment_waits_since_its_first_snow_however_far_the_work_has_come():
+    city = given(road(), snow(), clear("planned", 30), clear("under-way", 60))
+    assert uncleared_since(city) == NOON
+    assert uncleared_since(city.and_(snow(90, "snow-2"))) == NOON
+    assert uncleared_since(city.and_(clear("cleared", 120))) is None
+    assert uncleared_since(city.and_(clear("planned", 150))) == clear("planned", 150).changed_at
+
+
 def test_an_older_change_changes_nothing():
     given(road(), clear("cleared", 10)).when(clear("snowed", 9)).then_nothing()
 

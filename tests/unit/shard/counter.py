@@ -43,10 +43,14 @@ class CounterContext:
 
     name = "counter"
     fold_version = 1
+    fold_versions = frozenset({1})
     observed: frozenset[str] = frozenset()
 
     def initial_state(self) -> State:
         return {}
+
+    def follow(self, state: State, version: int) -> None:
+        pass
 
     def decide(self, state: State, command: Command) -> list[Event]:
         assert isinstance(command, Bump)

@@ -218,6 +218,29 @@ async def test_timers_have_their_turn_however_many_commands_wait() -> None:
     assert crowd.shard.state.domain["t"] == before + 1
 
 
+async def test_timers_have_their_turn_however_steadily_input_comes() -> None:
+    world, clocks = World(), []
+
+    class Watched(TickingContext):
+        def tick(self, state: State, clock: int) -> list[Event]:
+            clocks.append(clock)
+            return super().tick(state, clock)
+
+    shard: Shard[State] = Shard(
+        Watched(), 0, world.store, MemoryIngest(world.messages), world.snapshots(), world.sinks, world.now
+    )
+    await shard.start()
+    for _ in range(50):  # five seconds of this world's clock
+        for _ in range(100):
+            world.now()
+        world.say("b", 1)
+        assert await shard.step()
+    assert len(clocks) >= 4
+    # By what has arrived and is folded: a backlog must not look like silence.
+    assert set(clocks) <= {message.arrived for message in world.messages}
+    assert (await load(Watched(), world.store, MemoryIngest(world.messages), None)).domain == shard.state.domain
+
+
 async def test_snapshots_have_their_turn_however_many_commands_wait() -> None:
     crowd = Crowd(snapshot_every=TICK_EVERY // 2)
     await crowd.shard.start()

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from actors.verify import Verified, Watched, verify_shard
-from schemas.errors import DivergenceError
+from schemas.errors import DivergenceError, LostLogError
 from streams.log import Commit, Record
 from streams.memory import MemoryIngest
 from streams.snapshots import pack
@@ -154,3 +154,21 @@ async def test_reading_is_reported_up_to_the_newest_record() -> None:
     last = len(world.store.records)
     assert seen[0] == (world.store.name, 0, last)
     assert (world.store.name, last, last) in seen
+
+
+async def test_a_log_that_has_lost_what_a_snapshot_holds_is_not_served() -> None:
+    world = await lived()
+    newest = (await world.snapshots().index())[-1].sequence
+    world.store.records = [record for record in world.store.records if record.sequence < newest]
+    with pytest.raises(LostLogError, match=f"sequence {newest}"):
+        await world.owner().start()
+
+
+async def test_a_log_that_was_put_back_is_served_once_its_later_snapshots_are_forgotten() -> None:
+    world = await lived()
+    first, *_, newest = await world.snapshots().index()
+    world.store.records = [record for record in world.store.records if record.sequence < newest.sequence]
+    assert await world.snapshots().cut(await world.store.last_sequence()) == 1
+    assert first in await world.snapshots().index()
+    assert await world.snapshots().cut(await world.store.last_sequence()) == 0
+    await world.owner().start()
