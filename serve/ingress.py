@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from schemas.settings import Settings
+from serve import problems
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -20,6 +21,8 @@ def environment(settings: Settings) -> dict[str, str]:
     folder = Path(tempfile.mkdtemp(prefix="bomnae-"))
     metrics, stats, fallback, first = free_ports(4)
     first = settings.replica_port_first or first
+    away = folder / "away.http"
+    away.write_bytes(_away())
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -38,6 +41,10 @@ def environment(settings: Settings) -> dict[str, str]:
         # X-Forwarded-For whom it hears, and the app counts it among the proxies that it believes.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",
         "RAY_SERVE_HAPROXY_INGRESS_RETRY_ON": "conn-failure",
+        # The same way behind the template's own lines, by which a plain 500 stands for a replica that is away.
+        "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM": "\n    errorfile ".join(
+            ["leastconn", *(f"{status} {away}" for status in (502, 503, 504))]
+        ),
         "BOMNAE_TRUSTED_PROXIES": str(settings.trusted_proxies + 1),
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "5",
         "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
@@ -47,6 +54,14 @@ def environment(settings: Settings) -> dict[str, str]:
         # 35 s by default, finds it taken, and never uses it again: after as many kills as ports, none could start.
         "RAY_SERVE_PORT_QUARANTINE_S": "65",
     }
+
+
+def _away() -> bytes:
+    """What HAProxy answers, as a whole, when it has no replica to pass a request to, or lost the one that had it."""
+    detail = "no replica of the API is there just now: repeat the request, a write under its Idempotency-Key"
+    answer = problems.response(503, "unavailable", detail, headers={"retry-after": "2"})
+    head = "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in answer.raw_headers)
+    return f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode() + bytes(answer.body)
 
 
 def free_ports(count: int) -> list[int]:
