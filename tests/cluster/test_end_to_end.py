@@ -232,17 +232,3 @@ def test_readings_under_a_key_give_their_first_answer_also_when_the_shards_were_
     city.until(lambda: city.get("/readyz"))
     (sensor,) = city.get("/v1/sensors/latest", facility="once-bridge", min_position=first.json()["position"])["items"]
     assert (sensor["count"], sensor["duplicates"]) == (1, 0)
-
-
-def test_while_the_only_replica_is_away_its_absence_is_told_as_a_problem_document(city: Running) -> None:
-    city.kill("ray::ServeReplica:api")
-    refused = []
-
-    def answered() -> bool:
-        answer = city.api.get("/v1/facilities")
-        if answer.status_code != 200:
-            refused.append((answer.status_code, answer.headers.get("content-type"), answer.headers.get("retry-after")))
-        return answer.status_code == 200
-
-    city.until(answered)
-    assert set(refused) == {(503, "application/problem+json", "2")}
