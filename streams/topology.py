@@ -26,6 +26,8 @@ MAX_MESSAGE = 8 * 1024 * 1024 - 65_536
 REJECTED_DAYS = 30
 """How long refused input is kept."""
 
+CREATE_TIMEOUT_S = 30.0
+"""For a stream that is made or changed: several fsyncs, each of which waits for whatever else the disk has to do."""
 _NOT_FOUND = 10059
 _MEGABYTE = 1_000_000
 _SECOND_NS = 1_000_000_000
@@ -220,7 +222,7 @@ async def _ensure(nc: Client, config: dict[str, Any]) -> None:
         except JetStreamApiError as error:
             if error.code != _NOT_FOUND:
                 raise
-            await request(nc, f"$JS.API.STREAM.CREATE.{name}", config)
+            await request(nc, f"$JS.API.STREAM.CREATE.{name}", config, CREATE_TIMEOUT_S)
             return
         before, now = (c.get("metadata", {}).get("shards") for c in (found, config))
         if before != now:
@@ -232,7 +234,7 @@ async def _ensure(nc: Client, config: dict[str, Any]) -> None:
         # A lower limit than what is stored would stop a stream that refuses new messages.
         wanted["max_bytes"] = max(config["max_bytes"], found["max_bytes"])
         if wanted != found:
-            await request(nc, f"$JS.API.STREAM.UPDATE.{name}", wanted)
+            await request(nc, f"$JS.API.STREAM.UPDATE.{name}", wanted, CREATE_TIMEOUT_S)
     except JetStreamApiError as error:
         raise SetupError(f"JetStream refuses the stream {name}: {error}") from error
 
