@@ -31,8 +31,10 @@ from streams import live, rejected
 from streams.connection import Connection, access_of
 from streams.rejected import Rejected
 from streams.subjects import ingest_stream, log_subject, partition
+from streams.tending import FULL_BYTES, free_bytes
 
 _WRITE_S = 10.0
+_FULL = "the disk of the log is full: nothing new is stored until its operator makes room, then repeat this"
 ENCODER = "encoder"
 """Name of the application that turns pictures into embeddings."""
 
@@ -129,7 +131,18 @@ class City:
         missing = self._views.missing()
         if self._connection is None or not self._connection.nc.is_connected:
             missing["nats"] = "not connected"
+        if self._disk_is_full():
+            missing["disk"] = _FULL
         return missing
+
+    def _disk_is_full(self) -> bool:
+        """Whether the embedded server has no room: it would take what is sent, and answer nobody. One system call."""
+        return not self._settings.nats_urls and free_bytes(self._settings.data) < FULL_BYTES
+
+    def _check_room(self) -> None:
+        """Raises `UnavailableError` at once where a write would only time out."""
+        if self._disk_is_full():
+            raise UnavailableError(_FULL, retry_after_s=10)
 
     async def submit(
         self, commands: Sequence[Command], key: str | None, request_digest: str | None, trace: str = ""
@@ -139,6 +152,7 @@ class City:
         A key is first claimed in one shard that depends on the key alone, so that another request under the same key
         is refused wherever its entities live.
         """
+        self._check_room()
         at, digest = micros(self.now()), request_digest or ""
         if key is not None:
             await self.claim(key, digest)
@@ -157,6 +171,7 @@ class City:
 
     async def claim(self, key: str, request_digest: str, answer: str = "") -> str:
         """See `Backend`."""
+        self._check_room()
         home = ("facility", partition(key, self.shards("facility")))
         (entry,) = await self._ask([Request(home, None, f"{key}#", request_digest, micros(self.now()), answer)])
         return "" if entry.events == UNANSWERED else entry.events
@@ -191,6 +206,7 @@ class City:
 
     async def ingest(self, subject: str, headers: Mapping[str, str], data: bytes) -> tuple[str, int]:
         """See `Backend`."""
+        self._check_room()
         return ingest_stream(subject.split(".")[2]), await self._log.observe(subject, headers, data)
 
     async def history(self, context: str, entity: str, after: int, limit: int) -> list[HistoryItem]:

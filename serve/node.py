@@ -27,6 +27,7 @@ from serve.secret import ensure_secret
 from streams import preparing
 from streams.instance import Ports
 from streams.server import EmbeddedServer
+from streams.tending import Tender, free_bytes
 from streams.topology import Topology
 
 _LOOK_S = 0.2
@@ -64,8 +65,10 @@ def run(settings: Settings, console: Console) -> int:
                 children.append(stack.enter_context(sensors))
         if not stop.asked:
             _greet(console, settings, server, loaded)
+        tender = Tender(server, lambda line: console.print(line, highlight=False, markup=False))
         while not stop.asked:
-            _tend(console, server, children)
+            tender.look()
+            _tend(console, children)
             time.sleep(_LOOK_S)
         console.print(f"draining; the data stays in {settings.data}", highlight=False)
     return 0
@@ -173,10 +176,7 @@ def _is_of(process: psutil.Process, session: int) -> bool:
         return False
 
 
-def _tend(console: Console, server: EmbeddedServer, children: list[Child]) -> None:
-    if server.pid is None:
-        console.print("nats-server ended: starting it again")
-        server.start()
+def _tend(console: Console, children: list[Child]) -> None:
     for child in children:
         if not child.alive:
             console.print(f"{child.module} ended: starting it again")
@@ -200,7 +200,7 @@ def _server(settings: Settings) -> EmbeddedServer:
 
 
 async def _streams(settings: Settings, server: EmbeddedServer) -> None:
-    topology = Topology.of(settings).fitted(psutil.disk_usage(str(settings.data)).free)
+    topology = Topology.of(settings).fitted(free_bytes(settings.data))
     await preparing.prepare((server.url,), settings.data, topology)
 
 

@@ -184,7 +184,10 @@ class Connection:
         """
         try:
             reply = await self.nc.request(subject, data, timeout=REQUEST_TIMEOUT_S, headers=dict(headers))
-        except (TimeoutError, NatsError, OSError) as error:
+        except TimeoutError as error:
+            why = f"NATS did not answer for {REQUEST_TIMEOUT_S:.0f} s: it is busy, or its disk is full"
+            raise UnavailableError(f"{why}; whether {subject} is stored is unknown, send it again", 2) from error
+        except (NatsError, OSError) as error:
             raise UnavailableError(f"NATS does not take {subject}: {error!r}", retry_after_s=2) from error
         answer = orjson.loads(reply.data)
         if refusal := answer.get("error"):

@@ -1,10 +1,13 @@
 """The files of an embedded server, and how another process finds and reloads it."""
 
+import errno
 import fcntl
 import http.client
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,16 @@ def nats_folder(folder: Path) -> Path:
     """Everything of nats-server lies here: configuration, pid file, log, JetStream store."""
     # Resolved: other processes know the server by its configuration's path, however they name the folder.
     return Path(folder).resolve() / "nats"
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Raises `SetupError`, with what to do, where the block cannot write in the folder."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room there" if error.errno == errno.ENOSPC else "choose another data folder"
+        raise SetupError(f"cannot write in {folder} ({error.strerror}): {remedy}") from error
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:

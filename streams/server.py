@@ -45,6 +45,9 @@ max_pending: {max_pending}
 write_deadline: "5s"
 jetstream {{
   store_dir: "{home}/store"
+  # The whole disk: each stream has a limit of its own. The default, 3/4 of what is free at the start, is compared with
+  # what is stored, so that a city which holds more than its disk has left would be refused after its next start.
+  max_file_store: {disk}
   sync_interval: {sync}
 }}
 websocket {{
@@ -139,21 +142,41 @@ class EmbeddedServer:
                     return
                 # Somebody else may listen by now on a port that was free when it was chosen.
                 if attempt == _START_ATTEMPTS or 0 not in asdict(self.ports).values():
-                    raise SetupError(f"nats-server stopped while starting: {self._last_words()}")
+                    raise SetupError(f"nats-server stopped while starting: {self.last_words()}")
         except BaseException:
             self.stop()
             raise
 
+    def relaunch(self, timeout_s: float = 20.0) -> None:
+        """Stop what runs, launch it again on the same ports and return at once: `health` tells when it has recovered.
+
+        The folder stays ours whatever happens. Raises `SetupError` or `OSError`; safe to repeat then.
+        """
+        self._end_own(timeout_s)
+        self._choose_ports()
+        self._launch(executable())
+
+    def health(self) -> str:
+        """What the running server says is wrong; empty while it is well. Raises `OSError` when it does not answer."""
+        # The process must be ours: another server may answer on a port that ours could not take.
+        if self.pid is None or instance.running_pid(self.folder) != self.pid:
+            raise ProcessLookupError("it does not run")
+        status, said = instance.monitor(self.bound.monitor, "/healthz")
+        return "" if status == 200 else str(said.get("error") or said.get("status") or f"status {status}")
+
     def stop(self, timeout_s: float = 20.0) -> None:
         """Stop the server and give the folder free; kills it after `timeout_s`. Does nothing when it is stopped."""
+        self._end_own(timeout_s)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _end_own(self, timeout_s: float) -> None:
         if self._process is not None:
             if self._process.poll() is None:
                 _end(psutil.Process(self._process.pid), timeout_s)
             self._process.wait()
             self._process = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def reload(self) -> None:
         """Have the server read its configuration and users again, without a restart."""
@@ -162,11 +185,9 @@ class EmbeddedServer:
     def _take_folder(self) -> None:
         if self._lock is not None:
             return
-        try:
+        with instance.writing_in(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("a+")
-        except OSError as error:
-            raise SetupError(f"cannot write in {self.folder} ({error.strerror}): choose another data folder") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -176,9 +197,10 @@ class EmbeddedServer:
             raise SetupError(
                 f"{self.folder} is in use by a running instance (process {owner}): stop it, or choose another folder"
             ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with instance.writing_in(self.folder):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
         self._lock = lock
 
     def _stop_orphan(self) -> None:
@@ -201,23 +223,22 @@ class EmbeddedServer:
             chosen[name] = asked or (before if before and _is_free(host, before) else 0) or _free_port(host, chosen)
         self.bound = Ports(**chosen)
         name = found.server_name if found else f"bomnae-{secrets.token_hex(4)}"
-        try:
+        with instance.writing_in(self._home):
             self._home.mkdir(exist_ok=True)
             instance.save(self.folder, Instance(name, self.bound))
-        except OSError as error:
-            raise SetupError(f"cannot write in {self._home} ({error.strerror}): choose another data folder") from error
-        credentials.render(self.folder)
-        config = _CONFIG.format(
-            name=name,
-            host=self.host,
-            ports=self.bound,
-            home=self._home,
-            sync=self.sync,
-            extra=self.extra,
-            max_payload=MAX_PAYLOAD,
-            max_pending=MAX_PENDING,
-        )
-        instance.write_atomically(self._home / "nats.conf", config.encode())
+            credentials.render(self.folder)
+            config = _CONFIG.format(
+                name=name,
+                host=self.host,
+                ports=self.bound,
+                home=self._home,
+                sync=self.sync,
+                extra=self.extra,
+                max_payload=MAX_PAYLOAD,
+                max_pending=MAX_PENDING,
+                disk=psutil.disk_usage(str(self._home)).total,
+            )
+            instance.write_atomically(self._home / "nats.conf", config.encode())
 
     def _launch(self, program: Path) -> None:
         # In a session of its own: Ctrl-C in a terminal reaches the owner, who first drains and then calls `stop`.
@@ -237,16 +258,13 @@ class EmbeddedServer:
             if self.pid is None:
                 return False
             with contextlib.suppress(OSError):
-                # The process must be ours: another server may answer on a port that ours could not take.
-                if (
-                    instance.running_pid(self.folder) == self.pid
-                    and instance.monitor(self.bound.monitor, "/healthz")[0] == 200
-                ):
+                if not self.health():
                     return True
             time.sleep(0.02)
-        raise SetupError(f"nats-server was not ready after {self.ready_timeout_s} s: {self._last_words()}")
+        raise SetupError(f"nats-server was not ready after {self.ready_timeout_s} s: {self.last_words()}")
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The newest line of its log, and where that lies."""
         for log in (self._home / "start.log", self._home / "nats.log"):
             if log.exists() and (lines := log.read_text(errors="replace").strip().splitlines()):
                 return f"{lines[-1]} ({log})"

@@ -54,7 +54,7 @@ class Load:
         self.gateway = {name: Sender(f"{name}-gateway") for name in FACILITIES}
         self.commands = {name: Sender(f"{name}-commands") for name in FACILITIES}
         self._stop, self._pause = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load", daemon=True)
 
     @property
     def senders(self) -> list[Sender]:

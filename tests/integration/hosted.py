@@ -68,22 +68,24 @@ class _City(City):
         return entries
 
 
-async def create(settings: Settings, server: EmbeddedServer) -> None:
-    """Make the streams."""
+async def create(settings: Settings, server: EmbeddedServer, max_mb: int = 64) -> None:
+    """Make the streams, each with this limit."""
     operator = await nats.connect(server.url, **credentials.local(settings.data, "operator").options())
     apps = await nats.connect(server.url, **credentials.local(settings.data, "feed-admin").options())
     try:
-        await ensure_streams(operator, Topology(SHARDS, max_mb=dict.fromkeys(RETENTION, 64)), apps)
+        await ensure_streams(operator, Topology(SHARDS, max_mb=dict.fromkeys(RETENTION, max_mb)), apps)
     finally:
         await operator.close()
         await apps.close()
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Settings]:
+async def running(
+    settings: Settings, server: EmbeddedServer | None = None, max_mb: int = 64
+) -> AsyncIterator[Settings]:
     """The city, until the block ends; the settings with the port that the API listens on."""
-    with EmbeddedServer(settings.data) as server:
-        await create(settings, server)
+    with server or EmbeddedServer(settings.data) as embedded:
+        await create(settings, embedded, max_mb)
         ensure_secret(settings)
         keys = tuple((name, number) for name, count in SHARDS.items() for number in range(count))
         host = ShardHost(HostConfig(settings, keys))
