@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from schemas.errors import BomnaeError, InvalidError
-from serve.commands.terminal import UNAVAILABLE, err, exit_code, out, settings_of
+from serve.commands.terminal import FAILED, UNAVAILABLE, err, exit_code, out, settings_of
 from streams.api import UNREACHABLE
 
 app = typer.Typer(
@@ -91,10 +91,14 @@ def openlab(
     shift: Shift = False,
     data: Data = None,
 ) -> None:
-    """A load test on a real bridge (TU Dresden): displacement, strain, force, and the faults of its lasers."""
+    """A load test on a real bridge (TU Dresden): displacement, strain, force, and the faults of its lasers.
+
+    Exit code 1 when a reading was rejected; a second run with the recorded times counts nothing twice.
+    """
     from serve.commands.replay import openlab as run
 
-    asyncio.run(run(settings_of(data), source, speed, shift))
+    if not asyncio.run(run(settings_of(data), source, speed, shift)):
+        raise typer.Exit(FAILED)
 
 
 @replays.command()

@@ -24,9 +24,10 @@ from serve.commands.calls import calls
 from serve.commands.client import Api
 from serve.commands.heard import Heard
 from serve.commands.instance import connected, shards_of
-from serve.commands.terminal import out, progress
+from serve.commands.terminal import err, out, progress
 from serve.pictures.cards import GALLERY_FACES
-from streams import codec, subjects
+from streams import codec, rejected, subjects
+from streams.api import request
 from streams.connection import Connection
 from streams.connectors import cameras
 from streams.connectors import faces as gallery
@@ -37,6 +38,9 @@ from streams.connectors.pacing import Pace, paced, shifted, slices
 
 BY = "replay"
 ROWS_PER_MESSAGE = 5_000
+_BRIDGE = f"/v1/facilities/{load_test.FACILITY}"
+_TOLD = 5
+"""Reasons of rejected input that are printed."""
 _SLICE_S = 0.2
 """Seconds of the clock between two messages of a paced replay."""
 _FEED_S = 0.5
@@ -70,11 +74,12 @@ def messages(readings: pa.Table, pace: Pace) -> Iterator[tuple[int, pa.Table]]:
             yield at, part
 
 
-async def openlab(settings: Settings, source: Path, speed: str, shift: bool) -> None:
+async def openlab(settings: Settings, source: Path, speed: str, shift: bool) -> bool:
     """Register the bridge, send its readings, wait until all are folded, and print what the city made of them.
 
     Without `shift` a second run sends the same identities, which count as duplicates; with it, each run is a recording
-    of its own.
+    of its own. To the city it is a later boot of the sensors, so an older recording that it had not seen at all, or
+    before two later ones, is rejected. Returns whether every reading was accounted for; the rest is printed, with why.
     """
     pace, now = pace_of(speed), datetime.now(UTC)
     (path,) = files(source, "openlab_tidy_*.csv")[:1]
@@ -83,15 +88,18 @@ async def openlab(settings: Settings, source: Path, speed: str, shift: bool) -> 
     moved = pace.shift(times[0].as_py(), times[-1].as_py(), micros(now)) if shift else 0
     readings = shifted(readings, moved)
     async with _replay(settings, "facility", load_test.FACILITY) as replay:
-        await replay.register(load_test.commands(now, BY))
+        before = await replay.registered_at(load_test.commands(now, BY), _BRIDGE)
         subject = subjects.raw("facility", load_test.FACILITY, subjects.READINGS)
         with progress() as bars:
             bar = bars.add_task("readings", total=readings.num_rows)
             async for part in paced(messages(readings, pace), pace, time.monotonic, asyncio.sleep):
                 await replay.send(subject, codec.ARROW, to_stream(part.combine_chunks().to_batches()[0]))
                 bars.advance(bar, part.num_rows)
-        state = await replay.settled(f"/v1/facilities/{load_test.FACILITY}")
+        state = await replay.settled(_BRIDGE)
+        missing = readings.num_rows - (_accounted(state) - _accounted(before))
         await replay.tell()
+        if missing:
+            await replay.tell_rejected(f"{missing:,} of {readings.num_rows:,} readings do not count")
     begin, end = (from_micros(times[index].as_py() + moved) for index in (0, -1))
     out.print(f"{readings.num_rows:,} readings of {len(load_test.CHANNELS)} sensors, {begin:%F %T} to {end:%F %T} UTC")
     out.print(f"source: {load_test.ATTRIBUTION}", markup=False)
@@ -105,6 +113,14 @@ async def openlab(settings: Settings, source: Path, speed: str, shift: bool) -> 
         table.add_row(one["sensor"], one["unit"], *figures, low, high, one["level"])
     out.print(table)
     out.print(f"risk of {load_test.FACILITY}: {state['risk']}; open alarms: {len(state['alarms'])}", markup=False)
+    if missing and not shift:
+        err.print("after a replay with --shift the recorded times are old: replay with --shift, or into another --data")
+    return not missing
+
+
+def _accounted(facility: Any) -> int:
+    """Readings that its sensors know: counted, bad, or seen before."""
+    return sum(one["count"] + one["bad"] + one["duplicates"] for one in facility["sensors"])
 
 
 async def montreal(settings: Settings, source: Path, speed: str, shift: bool) -> None:
@@ -167,17 +183,27 @@ class _Replay:
     api: Api
     context: str
     shards: int
+    rejected_before: int
+    """Sequence of REJECTED when it began."""
     heard: Heard = field(default_factory=Heard)
     registered: int = 0
     sent: dict[int, int] = field(default_factory=dict)
     """Newest sequence of INGEST by shard."""
+    sequences: set[int] = field(default_factory=set)
+    """All of them."""
 
-    async def register(self, commands: Sequence[Command]) -> None:
-        """Make the city know the entities; what it knows already changes nothing."""
+    async def register(self, commands: Sequence[Command]) -> str:
+        """Make the city know the entities; what it knows already changes nothing. The position of the last."""
+        position = ""
         with progress() as bars:
             for call in bars.track(calls(commands), description="registering"):
-                _, events = await self.api.send([call])
+                position, events = await self.api.send([call])
                 self.registered += events
+        return position
+
+    async def registered_at(self, commands: Sequence[Command], path: str) -> Any:
+        """The same, and a read over HTTP that holds it."""
+        return await self.api.get(path, min_position=await self.register(commands))
 
     async def send(self, subject: str, content_type: str, data: bytes) -> None:
         """Publish one message; durable when this returns."""
@@ -187,6 +213,7 @@ class _Replay:
         """The same, with the headers of the caller."""
         sequence = await self.connection.observe(subject, headers, data)
         self.sent[subjects.partition(subject.split(".")[3], self.shards)] = sequence
+        self.sequences.add(sequence)
 
     async def settled(self, path: str, **query: str) -> Any:
         """A read over HTTP that holds everything sent."""
@@ -202,11 +229,22 @@ class _Replay:
         counts = ", ".join(f"{count:,} {name}" for name, count in self.heard.counts.most_common())
         out.print(f"heard in all: {counts or 'no event, nothing has changed'}", markup=False)
 
+    async def tell_rejected(self, what: str) -> None:
+        """Print what of the input sent does not count, and why the city rejected it."""
+        err.print(what, markup=False)
+        kept = await rejected.listing(self.connection.nc, self.rejected_before, limit=len(self.sequences) + _TOLD)
+        reasons = [one.reason for one in kept if one.context == self.context and one.ingest_sequence in self.sequences]
+        for reason in reasons[:_TOLD]:
+            err.print(f"  {reason}", markup=False)
+        if len(reasons) > _TOLD:
+            err.print(f"  the same or more in {len(reasons) - _TOLD} other messages: see /v1/rejected", markup=False)
+
 
 @asynccontextmanager
 async def _replay(settings: Settings, context: str, entity: str = "*") -> AsyncIterator[_Replay]:
     async with connected(settings, "replay") as connection, Api(settings, BY) as api:
         shards = (await shards_of(connection, settings))[context]
-        replay = _Replay(connection, api, context, shards)
+        before = (await request(connection.nc, f"$JS.API.STREAM.INFO.{subjects.REJECTED}"))["state"]["last_seq"]
+        replay = _Replay(connection, api, context, shards, before)
         await replay.heard.listen(connection, context, entity)
         yield replay

@@ -9,6 +9,7 @@ import pytest
 
 from serve.commands.replay import faces, montreal, openlab
 from tests.integration.hosted import running, settings_for
+from tests.integration.test_verify import bomnae
 
 SHARED = Path(os.environ.get("BOMNAE_SHARED", "../shared")) / "data"
 BRIDGE, SNOW, FACES = SHARED / "sensors" / "openlab_bridge", SHARED / "snow", SHARED / "faces"
@@ -27,10 +28,10 @@ async def test_the_bridge_of_the_load_test_alarms_and_a_second_replay_only_count
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running(settings_for(tmp_path / "data")) as settings:
-        await openlab(settings, BRIDGE, "max", shift=False)
+        assert await openlab(settings, BRIDGE, "max", shift=False)
         first = await get(settings.http_port, "/v1/facilities/openlab-bridge")
         said = capsys.readouterr().out
-        await openlab(settings, BRIDGE, "max", shift=False)
+        assert await openlab(settings, BRIDGE, "max", shift=False)
         again = await get(settings.http_port, "/v1/facilities/openlab-bridge")
         said_again = capsys.readouterr().out
 
@@ -53,13 +54,32 @@ async def test_times_that_are_shifted_to_now_count_as_another_recording(
     async with running(settings_for(tmp_path / "data")) as settings:
         await openlab(settings, BRIDGE, "max", shift=False)
         before = await get(settings.http_port, "/v1/facilities/openlab-bridge")
-        await openlab(settings, BRIDGE, "max", shift=True)
+        assert await openlab(settings, BRIDGE, "max", shift=True)
         after = await get(settings.http_port, "/v1/facilities/openlab-bridge")
 
     for one, other in zip(before["sensors"], after["sensors"], strict=True):
         assert other["count"] == 2 * one["count"]
         assert other["duplicates"] == 0
         assert other["time"] > "2026"
+
+
+async def test_recorded_times_after_shifted_ones_are_rejected_and_the_replay_says_so_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(settings_for(tmp_path / "data")) as settings:
+        assert await openlab(settings, BRIDGE, "max", shift=True)
+        before = await get(settings.http_port, "/v1/facilities/openlab-bridge")
+        assert capsys.readouterr().err == ""
+        code, _, err = await bomnae(settings, "replay", "openlab", "--from", str(BRIDGE))
+        after = await get(settings.http_port, "/v1/facilities/openlab-bridge")
+
+    assert code == 1
+    sent = sum(one["count"] + one["bad"] for one in before["sensors"])
+    assert f"{sent:,} of {sent:,} readings do not count" in err
+    assert "5000 of 5000 readings for openlab-bridge come from a boot that" in err
+    assert "replay with --shift, or into another --data" in err
+    assert "Traceback" not in err
+    assert after["sensors"] == before["sensors"]
 
 
 async def test_montreals_polls_become_clearing_states_and_a_second_replay_changes_nothing(

@@ -1,6 +1,7 @@
 """`bomnae verify`, `status`, `backup` and `restore` on a real log: beside the owners, and on a city at rest."""
 
 import asyncio
+import os
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ ENTITIES = [f"bridge-{number}" for number in range(8)]
 
 async def bomnae(settings: Settings, *arguments: str) -> tuple[int, str, str]:
     """Exit code, output and errors of the command, in a process of its own."""
-    environment = {"BOMNAE_DATA": str(settings.data), "BOMNAE_HTTP_PORT": str(settings.http_port)}
+    environment = {**os.environ, "BOMNAE_DATA": str(settings.data), "BOMNAE_HTTP_PORT": str(settings.http_port)}
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("bomnae"),
         *arguments,
