@@ -6,20 +6,28 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from schemas.facility import FacilityFacts, RegisterFacility
+from schemas.facility import FacilityFacts, RegisterFacility, RegisterSensor
+from schemas.road import StartWork
 from schemas.settings import Settings
+from serve import positions
+from serve.backend import Piece
 from serve.commands.calls import calls
 from serve.commands.client import Api
 from serve.commands.instance import connected
 from serve.commands.verify import verify
+from streams import codec
 from streams.connection import Connection
 from streams.log import SHARD_ENTITY, Commit, Record
-from streams.subjects import log_stream, log_subject, partition
+from streams.subjects import READINGS, log_stream, log_subject, partition, raw
 from tests.integration.hosted import SHARDS, running, settings_for
+from tests.unit.facility.scenario import HIGH, arrow, facts
+from tests.unit.road.scenario import permit, road
 
+NOW = datetime(2026, 1, 15, 9, tzinfo=UTC)
 ENTITIES = [f"bridge-{number}" for number in range(8)]
 
 
@@ -38,11 +46,31 @@ async def bomnae(settings: Settings, *arguments: str) -> tuple[int, str, str]:
 
 
 async def register(settings: Settings) -> None:
-    facts = FacilityFacts(name_ko="시험교", name_en="Test Bridge", kind="bridge", synthetic=True)
-    commands = [RegisterFacility(at=datetime.now(UTC), by="test", facility=one, facts=facts) for one in ENTITIES]
+    bridge = FacilityFacts(name_ko="시험교", name_en="Test Bridge", kind="bridge", synthetic=True)
+    commands = [RegisterFacility(at=NOW, by="test", facility=one, facts=bridge) for one in ENTITIES]
     async with Api(settings, "test") as api:
         _, events = await api.send(calls(commands))
     assert events == len(ENTITIES)
+
+
+async def live(settings: Settings) -> None:
+    """A sensor's readings raise an alarm, and a road is dug up: input that was folded, and what follows from it."""
+    sensor = RegisterSensor(at=NOW, by="test", facility=ENTITIES[0], sensor="tilt-1", facts=facts(HIGH, recorded=True))
+    started = StartWork(at=NOW, by="test", road="jungang-ro", work="gas-1")
+    readings = arrow([("tilt-1", float(n), 10.0 * n, n, 1, 0) for n in range(8)])
+    async with Api(settings, "test") as api, connected(settings, "gateway") as connection:
+        await api.send(calls([sensor, road(), permit(), started]))
+        subject = raw("facility", ENTITIES[0], READINGS)
+        sequence = await connection.observe(subject, {codec.CONTENT_TYPE: codec.ARROW}, readings)
+        piece = Piece("facility", partition(ENTITIES[0], SHARDS["facility"]), sequence, True)
+        await api.get(f"/v1/facilities/{ENTITIES[0]}", min_position=positions.encode((piece,)))
+
+
+async def read(settings: Settings) -> dict[str, Any]:
+    """What the city says of it."""
+    async with Api(settings, "test") as api:
+        paths = (f"/v1/facilities/{ENTITIES[0]}", "/v1/alarms", "/v1/works", "/v1/roads/jungang-ro")
+        return {path: await api.get(path) for path in paths}
 
 
 async def forge(connection: Connection) -> int:
@@ -89,14 +117,20 @@ async def test_verify_fails_with_a_sentence_where_the_log_tells_another_state(tm
     assert "Traceback" not in err
 
 
-async def test_a_backup_restored_into_another_folder_verifies_to_the_same_digests(tmp_path: Path) -> None:
+async def test_a_backup_restored_into_another_folder_verifies_to_the_same_digests_and_says_the_same(
+    tmp_path: Path,
+) -> None:
     async with running(settings_for(tmp_path / "data")) as settings:
         await register(settings)
+        await live(settings)
+        said = await read(settings)
         saved = await bomnae(settings, "backup", str(tmp_path / "backup"))
         assert saved[0] == 0, saved
     before = await bomnae(settings, "verify", "--json")
+    assert [alarm["level"] for alarm in said["/v1/alarms"]["items"]] == ["warning"]
+    assert [work["state"] for work in said["/v1/works"]["items"]] == ["started"]
 
-    restored = settings.model_copy(update={"data": tmp_path / "restored"})
+    restored = settings.model_copy(update={"data": tmp_path / "restored", "http_port": 0})
     brought = await bomnae(restored, "restore", str(tmp_path / "backup"))
     assert brought[0] == 0, brought
     after = await bomnae(restored, "verify", "--json")
@@ -105,6 +139,8 @@ async def test_a_backup_restored_into_another_folder_verifies_to_the_same_digest
     kept = ("log", "sequence", "commits", "digest")
     told = [[[one[name] for name in kept] for one in orjson.loads(out)["shards"]] for _, out, _ in (before, after)]
     assert told[0] == told[1]
+    async with running(restored) as reached:
+        assert await read(reached) == said
 
     again = await bomnae(restored, "restore", str(tmp_path / "backup"))
     assert again[0] == 2
