@@ -31,11 +31,11 @@ async def server(tmp_path: Path) -> AsyncIterator[EmbeddedServer]:
 
 
 @asynccontextmanager
-async def owner(server: EmbeddedServer) -> AsyncIterator[Process]:
+async def owner(server: EmbeddedServer, *arguments: str) -> AsyncIterator[Process]:
     """`tests.faults.owner` in a process of its own."""
     environment = {**os.environ, "BOMNAE_DATA": str(server.folder), "PYTHONPATH": str(Path(__file__).parents[2])}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.faults.owner", stdout=PIPE, env=environment
+        sys.executable, "-m", "tests.faults.owner", *arguments, stdout=PIPE, env=environment
     )
     try:
         yield process
@@ -107,7 +107,28 @@ async def test_a_fenced_host_answers_that_it_is_not_there(server: EmbeddedServer
     assert [value for _, _, value in await limits_in(server)] == [1.0]
 
 
-async def test_three_kills_of_an_owner_mid_batch_lose_nothing_acknowledged(server: EmbeddedServer) -> None:
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
+async def test_a_batch_whose_owner_ends_between_its_messages_is_not_stored_and_its_command_is_done_once(
+    server: EmbeddedServer, how: str
+) -> None:
+    async with owner(server, how, "4") as one:
+        told = acknowledged(await heard(one, "mid-batch"))
+        assert told == [1.0, 2.0, 3.0]
+        async with hosting(server, "successor") as successor:
+            # The server held its event, but not its commit: for the successor it never was.
+            assert not (await entry(successor, limit_of(4))).repeated
+            if how == "SIGSTOP":
+                one.send_signal(signal.SIGCONT)
+                # It goes on where it was, with the last message of that batch.
+                assert acknowledged(await heard(one, "left")) == []
+            await entry(successor, limit_of(5))
+            assert not successor.failures
+    stored = await limits_in(server)
+    assert [value for _, _, value in stored] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert [epoch - stored[0][1] for _, epoch, _ in stored] == [0, 0, 0, 1, 1]
+
+
+async def test_three_kills_of_an_owner_at_any_moment_lose_nothing_acknowledged(server: EmbeddedServer) -> None:
     reached = 0
     for _ in range(3):
         async with owner(server) as one:
