@@ -107,7 +107,10 @@ class Tender:
         self._told: dict[str, float] = {}
 
     def look(self) -> None:
-        """Do what is to be done now; never raises for what the server or its disk does. Blocks for seconds at most."""
+        """Do what is to be done now; blocks while a server that is to be started anew stops, 20 s at most.
+
+        Raises `OSError` where the folder itself is gone, and nothing else.
+        """
         now = self._clock()
         runs = self._server.pid is not None
         if runs and now < self._next:
