@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from serve.search.quantise import Queries, exact_scores
 from serve.search.segment import Segment
 from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 from serve.search.soft import Bonus
+from serve.search.spans import near_in_spans
 
 Scores = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int64]
@@ -78,14 +80,17 @@ WIDEST_BITS = 1024
 
 @dataclass(slots=True)
 class Near:
-    """Candidates of one query in one segment: row numbers and estimates of similarity.
+    """Candidates of one query in one segment: how similar each is by its codes, and the most that it can be.
 
-    No permitted row that is missing is more similar than `floor`; of those missed by bits, hardly any (`Z`).
+    No permitted row that is missing is more similar than `floor`; of those missed by bits, hardly any (`Z`). `rough`
+    candidates are told from others by their sign bits alone.
     """
 
     rows: Numbers
-    estimates: npt.NDArray[np.float32]
+    likely: npt.NDArray[np.floating]
+    most: npt.NDArray[np.floating]
     floor: float
+    rough: bool = False
 
 
 def plan(segments: Iterable[Segment], bound: Bound, exact: bool, effort: Effort) -> list[Part]:
@@ -93,49 +98,63 @@ def plan(segments: Iterable[Segment], bound: Bound, exact: bool, effort: Effort)
     parts = []
     for segment in segments:
         seen = permitted(segment, bound)
-        parts.append(Part(segment, seen, choose(len(segment), seen.count, exact, effort.trusted)))
+        parts.append(Part(segment, seen, choose(len(segment), seen, exact, effort.trusted)))
     return parts
 
 
 def coverage(parts: Sequence[Part], recall: float | None) -> Coverage:
     """Say what was scanned."""
-    kinds: Counter[str] = Counter(part.plan.kind for part in parts)
-    exact = not any(kind.startswith("bits") for kind in kinds)
-    return Coverage(
-        rows=sum(len(part.segment) for part in parts),
-        permitted=sum(part.permitted.count for part in parts),
-        scanned=sum(part.permitted.count for part in parts if part.plan.kind != "skip"),
-        outside_window=sum(len(part.segment) for part in parts if not part.permitted.in_window),
-        plans=dict[str, int](kinds),
-        exact=exact,
-        recall=None if exact else recall,
-    )
+    kinds: Counter[str] = Counter()
+    rows = allowed = scanned = outside = 0
+    for segment, seen, chosen in parts:
+        kinds[chosen.kind] += 1
+        rows += len(segment)
+        allowed += seen.count
+        scanned += 0 if chosen.kind == "skip" else seen.count
+        outside += 0 if seen.in_window else len(segment)
+    exact = "bits" not in kinds
+    return Coverage(rows, allowed, scanned, outside, dict(kinds), exact, None if exact else recall)
 
 
 def near(part: Part, kind: str, queries: Queries, wanted: int) -> list[Near]:
     """Candidates of every query, `wanted` where the segment has as many."""
     segment, seen = part.segment, part.permitted
+    complete = wanted >= seen.count
     if kind == "gather":
-        everything = slice(0, len(segment)) if seen.mask is None and seen.spans is None else seen.chosen()
-        rows = np.arange(len(segment)) if isinstance(everything, slice) else everything
-        return [Near(rows, one, -np.inf) for one in segment.code_scores(queries.rotated, everything)]
-    mask, complete = seen.whole_mask(len(segment)), wanted >= seen.count
-    if kind.startswith("int8"):
-        values, found = segment.near_codes(queries.whole, wanted, mask)
-        estimates = values * queries.units[:, None]
-        error = segment.rows.vectors.error + queries.error
-        floors = [-np.inf if complete else float(one[-1]) + error for one in estimates]
+        rows = np.arange(len(segment)) if seen.mask is None else np.flatnonzero(seen.mask)
+        return by_codes(segment, queries, rows, -np.inf)
+    if kind == "bits":
+        distances, found = segment.near_bits(queries.bits, wanted)
+        likely, most = similarities(queries.bits.shape[1] * 8)
         return [
-            Near(rows[rows >= 0], one[rows >= 0], floor)
-            for rows, one, floor in zip(found, estimates, floors, strict=True)
+            Near(rows, likely[far], most[far], -np.inf if complete else float(most[far[-1]]), rough=True)
+            for far, rows in zip(distances, found, strict=True)
         ]
-    distances, found = segment.near_bits(queries.bits, wanted, mask)
+    if seen.spans is not None:
+        values, found = near_in_spans(segment.rows.vectors.codes, queries.whole, wanted, seen.spans)
+    else:
+        values, found = segment.near_codes(queries.whole, wanted, seen.mask)
+    estimates = values * queries.units[:, None]
+    error = segment.rows.vectors.error + queries.error
     answers = []
-    for far, rows, rotated in zip(distances, found, queries.rotated, strict=True):
-        chosen = np.sort(rows[rows >= 0])
-        floor = -np.inf if complete else most_similar(int(far[-1]), queries.bits.shape[1] * 8)
-        answers.append(Near(chosen, segment.code_scores(rotated[None], chosen)[0], floor))
+    for rows, likely in zip(found, estimates, strict=True):
+        there = rows >= 0
+        floor = -np.inf if complete else float(likely.min()) + error
+        answers.append(Near(rows[there], likely[there], likely[there] + error, floor))
     return answers
+
+
+def by_codes(segment: Segment, queries: Queries, rows: Numbers, floor: float) -> list[Near]:
+    """These rows, by their int8 codes."""
+    error = segment.rows.vectors.error + queries.error
+    return [Near(rows, likely, likely + error, floor) for likely in segment.code_scores(queries.rotated, rows)]
+
+
+@lru_cache(maxsize=8)
+def similarities(bits: int) -> tuple[Scores, Scores]:
+    """By the number of sign bits that differ: how similar two vectors probably are, and rarely more than."""
+    distances = np.arange(bits + 1)
+    return np.cos(np.pi * distances / bits), np.array([most_similar(one, bits) for one in distances.tolist()])
 
 
 def most_similar(distance: int, bits: int) -> float:
@@ -155,32 +174,34 @@ class Best:
     """The best of one query: exact scores of the candidates that can still matter, whatever order they come in."""
 
     def __init__(self, parts: Sequence[Part], candidates: list[Near], query: Queries, k: int, bonus: Bonus) -> None:
-        self.parts, self.candidates, self.k, self.bonus = parts, candidates, k, bonus
-        self.query = query.exact[0]
-        self.errors = np.array([part.segment.rows.vectors.error + query.error for part in parts])
+        self.parts, self.candidates, self.query, self.k, self.bonus = parts, candidates, query, k, bonus
 
-    def _flat(self) -> tuple[Numbers, Numbers, Scores, Scores]:
-        """All candidates: part, row, what they add, and the most that they can score."""
-        at = np.repeat(np.arange(len(self.parts)), [len(near.rows) for near in self.candidates])
-        rows = np.concatenate([near.rows for near in self.candidates])
-        estimates = np.concatenate([near.estimates for near in self.candidates]).astype(np.float64)
-        adds = np.zeros(len(rows))
-        if self.bonus.tables:
-            adds = np.concatenate(
-                [
-                    self.bonus(part.segment.rows.attributes[near.rows])
-                    for part, near in zip(self.parts, self.candidates, strict=True)
-                ]
-            )
-        return at, rows, adds, estimates + self.errors[at] + adds
+    def _adds(self) -> Scores:
+        """What the description adds to each candidate."""
+        return np.concatenate(
+            [
+                self.bonus(part.segment.rows.attributes[near.rows])
+                for part, near in zip(self.parts, self.candidates, strict=True)
+            ]
+        )
 
     def _score(self, at: Numbers, rows: Numbers) -> Scores:
         """Exact similarities of rows that are grouped by part."""
-        halves = np.empty((len(rows), len(self.query)), np.float16)
+        query = self.query.exact[0]
+        halves = np.empty((len(rows), len(query)), np.float16)
         edges = np.flatnonzero(np.diff(at, prepend=-1, append=-1))
         for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             halves[start:end] = self.parts[at[start]].segment.rows.vectors.half[rows[start:end]]
-        return exact_scores(self.query, halves)
+        return exact_scores(query, halves)
+
+    def _refine(self) -> bool:
+        """Tell rough candidates from each other by their int8 codes; whether there were any."""
+        rough = [index for index, near in enumerate(self.candidates) if near.rough]
+        for index in rough:
+            near = self.candidates[index]
+            rows = np.sort(near.rows)  # neighbours in memory are read faster
+            self.candidates[index] = by_codes(self.parts[index].segment, self.query, rows, near.floor)[0]
+        return bool(rough)
 
     def top(self, texts: Vocabularies, first: int, widen: Callable[[int, float], bool]) -> tuple[Candidate, ...]:
         """The k best. `first` candidates are scored for a start, then whatever could matter.
@@ -188,32 +209,29 @@ class Best:
         `widen` is called with a part of which missing rows could still matter, and from which similarity on.
         """
         while True:
-            at, rows, adds, most = self._flat()
-            chosen = np.sort(_largest(most, first))
-            similarity = self._score(at[chosen], rows[chosen])
-            bar = _kth(similarity + adds[chosen], self.k)
-            reach = np.flatnonzero(most >= bar)
-            more = np.setdiff1d(reach, chosen, assume_unique=True)
+            at = np.repeat(np.arange(len(self.parts)), [len(near.rows) for near in self.candidates])
+            rows = np.concatenate([near.rows for near in self.candidates])
+            likely = np.concatenate([near.likely for near in self.candidates])
+            most = np.concatenate([near.most for near in self.candidates])
+            adds = self._adds() if self.bonus.tables else np.zeros(len(rows))
+            chosen = np.sort(_largest(likely + adds, first))
+            similarity = np.full(len(rows), -np.inf)
+            similarity[chosen] = self._score(at[chosen], rows[chosen])
+            bar = _kth(similarity + adds, self.k)
+            more = np.flatnonzero((most + adds >= bar) & (similarity == -np.inf))
+            if len(more) > first and self._refine():
+                continue
             if len(more):
-                joined = np.concatenate([chosen, more])
-                order = np.argsort(joined, kind="stable")
-                similarity = np.concatenate([similarity, self._score(at[more], rows[more])])[order]
-                chosen = joined[order]
-                bar = _kth(similarity + adds[chosen], self.k)
+                similarity[more] = self._score(at[more], rows[more])
+                bar = _kth(similarity + adds, self.k)
             short = [index for index, near in enumerate(self.candidates) if near.floor + self.bonus.most >= bar]
             if sum([widen(index, bar - self.bonus.most) for index in short]):  # each, as `any` would not
                 continue
-            return self._candidates(at[chosen], rows[chosen], similarity, adds[chosen], bar, texts)
-
-    def _candidates(
-        self, at: Numbers, rows: Numbers, similarity: Scores, adds: Scores, bar: float, texts: Vocabularies
-    ) -> tuple[Candidate, ...]:
-        scores = similarity + adds
-        found = [
-            candidate(self.parts[at[one]].segment, int(rows[one]), float(scores[one]), float(similarity[one]), texts)
-            for one in np.flatnonzero(scores >= bar)
-        ]
-        return tuple(sorted(found, key=rank)[: self.k])
+            scores = similarity + adds
+            best = np.flatnonzero((scores >= bar) & (scores > -np.inf))
+            found = zip(at[best], rows[best].tolist(), scores[best].tolist(), similarity[best].tolist(), strict=True)
+            told = [candidate(self.parts[part].segment, row, score, alike, texts) for part, row, score, alike in found]
+            return tuple(sorted(told, key=rank)[: self.k])
 
 
 def rank(candidate: Candidate) -> tuple[float, str]:
@@ -225,7 +243,7 @@ def candidate(segment: Segment, row: int, score: float, similarity: float, texts
     """A row as it is shown."""
     rows = segment.rows
     values = zip(ATTRIBUTES, texts.attributes, rows.attributes[row].tolist(), strict=True)
-    known = {name: text for name, words, number in values if (text := words.text(number)) is not None}
+    known = {name: words.texts[number] for name, words, number in values if number >= 0}
     camera = texts.camera.texts[rows.camera[row]]
     return Candidate(
         rows.ids[row].as_py(), camera, int(rows.time[row]), score, similarity, float(rows.quality[row]), known
@@ -250,15 +268,15 @@ def search(
     Exact, and proved so by the bounds of the codes' errors; where a plan reads sign bits, but for the chance at `Z`.
     """
     live = [part for part in parts if part.plan.kind != "skip"]
-    if not live or not len(queries.exact):
-        return tuple(() for _ in queries.exact)
+    if not live or not len(queries.half):
+        return tuple(() for _ in queries.half)
     wanted = max(100, 4 * k) * width
     fetched = [near(part, part.plan.kind, queries, wanted) for part in live]
     answers = []
-    for number in range(len(queries.exact)):
+    for number in range(len(queries.half)):
         query, candidates = queries.only(number), [one[number] for one in fetched]
         widen = _widener(live, candidates, query, wanted)
-        answers.append(Best(live, candidates, query, k, bonus).top(texts, max(64, 4 * k), widen))
+        answers.append(Best(live, candidates, query, k, bonus).top(texts, max(32, 2 * k), widen))
     return tuple(answers)
 
 

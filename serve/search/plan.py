@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from serve.search.segment import Ints, Mask, Segment
 from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 
-Kind = Literal["skip", "gather", "bits", "bits+mask", "int8", "int8+mask"]
+Kind = Literal["skip", "gather", "bits", "int8", "int8+mask", "int8+spans"]
 GATHER_ROWS = 1024
 """Up to here copying the rows' int8 codes costs less than testing every row of a segment of 65,536."""
 BITS_ROWS = 16_384
 """From here on reading the sign bits first saves more than it costs when int8 codes have to be scanned after all."""
+SPANS, ROWS_PER_SPAN = 16, 2048
+"""Up to 16 runs, and one more for each 2,048 rows of a segment, are visited one by one sooner than rows are tested."""
 EVER = 2**62
 
 
@@ -63,15 +64,21 @@ class Bound(NamedTuple):
     filters: Filters
     cameras: Mask | None
     floors: Ints
+    """The earliest time of each camera, by retention and filters."""
+    latest: int
+    """The latest of these."""
     attributes: tuple[tuple[int, Mask], ...]
 
 
 def bind(filters: Filters, retention: Retention, texts: Vocabularies) -> Bound:
     """Look all texts up."""
+    floors = np.maximum(retention.floors(texts), Retention(cameras=filters.floors).floors(texts))
+    np.maximum(floors, filters.start, out=floors)
     return Bound(
         filters,
         None if filters.cameras is None else texts.camera.chosen(filters.cameras),
-        np.maximum(retention.floors(texts), Retention(cameras=filters.floors).floors(texts)),
+        floors,
+        int(floors.max()),
         tuple(
             (at, texts.attributes[at].chosen(filters.attributes[name]))
             for at, name in enumerate(ATTRIBUTES)
@@ -84,28 +91,13 @@ def bind(filters: Filters, retention: Retention, texts: Vocabularies) -> Bound:
 class Permitted:
     """The rows of a segment that a search may see: `count` of them, all when there is neither a mask nor `spans`.
 
-    `spans` are runs [start, end) of rows, given instead of a mask when cameras alone decided.
+    `spans` are runs [start, end) of rows, given instead of a mask where a few cameras and the window alone decided.
     """
 
     count: int
     mask: Mask | None
     spans: Ints | None
     in_window: bool
-
-    def whole_mask(self, rows: int) -> Mask | None:
-        """As a mask of all rows."""
-        if self.spans is None:
-            return self.mask
-        edges = np.zeros(rows + 1, np.int8)
-        edges[self.spans[:, 0]] += 1
-        edges[self.spans[:, 1]] -= 1
-        return np.cumsum(edges[:-1], dtype=np.int8).view(np.bool_)
-
-    def chosen(self) -> npt.NDArray[np.intp]:
-        """The row numbers; only where there is a mask or spans."""
-        if self.spans is None:
-            return np.flatnonzero(self.mask if self.mask is not None else np.empty(0, np.bool_))
-        return np.concatenate([np.arange(start, end) for start, end in self.spans.tolist()])
 
 
 NOTHING = Permitted(0, None, None, False)
@@ -116,20 +108,18 @@ def permitted(segment: Segment, bound: Bound) -> Permitted:
     filters, rows = bound.filters, segment.rows
     if segment.last < filters.start or segment.first >= filters.end:
         return NOTHING
-    floors = np.maximum(bound.floors[segment.run_cameras], filters.start)
+    whole = bound.latest <= segment.first and segment.last < filters.end
+    alike = filters.min_quality <= segment.lowest_quality and not bound.attributes
+    if whole and alike and bound.cameras is None:
+        return Permitted(len(segment), None, None, True)
+    floors, lengths = bound.floors[segment.run_cameras], segment.run_lengths
     runs = (segment.run_lasts >= floors) & (segment.run_firsts < filters.end)
     if bound.cameras is not None:
         runs &= bound.cameras[segment.run_cameras]
-    whole = (segment.run_firsts >= floors) & (segment.run_lasts < filters.end)
-    lengths = segment.run_lengths
-    cut = bool((runs & ~whole).any())
-    if not cut and filters.min_quality <= segment.lowest_quality and not bound.attributes:
-        count = int(lengths[runs].sum())
-        if count in {0, len(segment)}:
-            return Permitted(count, None, None, True)
-        return Permitted(count, None, np.stack([segment.starts[:-1][runs], segment.starts[1:][runs]], axis=1), True)
+    if alike and np.count_nonzero(runs) <= SPANS + len(segment) // ROWS_PER_SPAN:
+        return _in_spans(segment, runs, None if whole else floors, filters.end)
     mask = np.repeat(runs, lengths)
-    if cut:
+    if not whole:
         mask &= (rows.time >= np.repeat(floors, lengths)) & (rows.time < filters.end)
     if filters.min_quality > segment.lowest_quality:
         mask &= rows.quality >= np.float32(filters.min_quality)
@@ -139,6 +129,17 @@ def permitted(segment: Segment, bound: Bound) -> Permitted:
     return Permitted(count, None if count in {0, len(segment)} else mask, None, True)
 
 
+def _in_spans(segment: Segment, runs: Mask, floors: Ints | None, end: int) -> Permitted:
+    """Of some cameras' runs the rows from their floors to `end`; all without floors."""
+    spans = np.stack([segment.starts[:-1][runs], segment.starts[1:][runs]], axis=1)
+    if floors is not None:
+        for span, floor in zip(spans, floors[runs], strict=True):
+            span[:] = span[0] + segment.rows.time[span[0] : span[1]].searchsorted([floor, end])
+        spans = spans[spans[:, 0] < spans[:, 1]]
+    count = int((spans[:, 1] - spans[:, 0]).sum())
+    return Permitted(count, None, None if count in {0, len(segment)} else spans, True)
+
+
 class Plan(NamedTuple):
     """How a segment is scanned, and why."""
 
@@ -146,20 +147,20 @@ class Plan(NamedTuple):
     why: str
 
 
-def choose(rows: int, count: int, exact: bool, trusted: bool) -> Plan:
-    """Of a segment with so many `rows`, of which `count` are permitted; `trusted` says whether bits may be used."""
+def choose(rows: int, seen: Permitted, exact: bool, trusted: bool) -> Plan:
+    """Of a segment with so many `rows`; `trusted` says whether bits may be used."""
+    count = seen.count
     if not count:
         return Plan("skip", "no permitted row")
+    if seen.spans is not None:
+        return Plan("int8+spans", f"{count} of {rows} rows, in {len(seen.spans)} runs")
     if count <= GATHER_ROWS:
         return Plan("gather", f"{count} of {rows} rows: cheaper to copy than to test each")
-    masked = count < rows
+    if count < rows:
+        # Sign bits were slower here: the fewer rows are permitted, the less alike are the best of them, and bits cannot
+        # tell those from strangers: nearly every segment had to be scanned by int8 codes after all.
+        return Plan("int8+mask", f"{count} of {rows} rows are permitted")
     if exact or not trusted or count < BITS_ROWS:
-        why = (
-            "exact was asked for"
-            if exact
-            else f"{count} rows: int8 is as fast"
-            if trusted
-            else "bits recall too little"
-        )
-        return Plan("int8+mask" if masked else "int8", why)
-    return Plan("bits+mask" if masked else "bits", f"{count} of {rows} rows are permitted")
+        why = "exact was asked for" if exact else f"{count} rows" if trusted else "bits recall too little"
+        return Plan("int8", why)
+    return Plan("bits", f"all {count} rows are permitted")

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,10 +59,13 @@ class Encoded(NamedTuple):
     """At most this far is any decoded int8 vector from its half floats, in L2."""
 
 
-class Queries(NamedTuple):
+@dataclass(frozen=True)
+class Queries:
     """n queries in the forms that scans and the last ranking need."""
 
-    exact: npt.NDArray[np.float64]
+    model: Model
+    half: Floats
+    """What is left of them in half floats, as single floats."""
     rotated: Floats
     """Rotated and divided by the scale: its products with codes are similarities."""
     whole: Floats
@@ -71,13 +74,23 @@ class Queries(NamedTuple):
     """What one of `whole` times one of the codes is worth in similarity."""
     error: float
     """At most this far is any of the decoded `whole`, in L2."""
-    bits: Bytes
+
+    @cached_property
+    def exact(self) -> npt.NDArray[np.float64]:
+        """For `exact_scores`."""
+        return self.half.astype(np.float64)
+
+    @cached_property
+    def bits(self) -> Bytes:
+        """Sign bits; made when a plan reads some, as most of narrow searches do not."""
+        beyond = self.half @ projection(self.model)[:, self.model.dimension :]
+        return _signs(np.concatenate([self.rotated, beyond], axis=1))
 
     def only(self, number: int) -> "Queries":
         """One of them."""
-        exact, rotated, whole, units, error, bits = self
         one = slice(number, number + 1)
-        return Queries(exact[one], rotated[one], whole[one], units[one], error, bits[one])
+        parts = self.half[one], self.rotated[one], self.whole[one], self.units[one]
+        return self if len(self.half) == 1 else Queries(self.model, *parts, self.error)
 
 
 @lru_cache(maxsize=8)
@@ -104,8 +117,10 @@ def unit(vectors: npt.NDArray[Any]) -> tuple[Floats, npt.NDArray[np.bool_], npt.
     norms = np.sqrt(squares)
     endless = ~np.isfinite(norms)
     zero = norms < SMALLEST_NORM
-    scaled[endless | zero] = 0
-    scaled /= np.where(endless | zero, 1, norms).astype(np.float32)[:, None]
+    bad = endless | zero
+    if bad.any():
+        scaled[bad], norms[bad] = 0, 1
+    scaled /= norms.astype(np.float32, copy=False)[:, None]
     return scaled, endless, zero
 
 
@@ -143,15 +158,14 @@ def encode_queries(vectors: npt.ArrayLike, model: Model) -> Queries:
     for bad, reason in ((endless, "a component is not finite"), (zero, "the vector is zero")):
         if bad.any():
             raise BadQueryError(int(np.flatnonzero(bad)[0]), reason)
-    half = scaled.astype(np.float16)
-    projected = half.astype(np.float32) @ projection(model)
-    rotated = np.ascontiguousarray(projected[:, : model.dimension])
+    half = scaled.astype(np.float16).astype(np.float32)
+    rotated = half @ projection(model)[:, : model.dimension]
     steps = np.abs(rotated).max(axis=1, keepdims=True) / 127
     whole = np.rint(rotated / steps)
-    error = float(np.linalg.norm(rotated - whole * steps, axis=1).max(initial=0.0))
-    units = steps[:, 0] / np.float32(model.scale)
+    rest = rotated - whole * steps
+    error = float(np.einsum("ij,ij->i", rest, rest).max(initial=0.0)) ** 0.5
     rotated /= np.float32(model.scale)
-    return Queries(half.astype(np.float64), rotated, whole, units, error, _signs(projected))
+    return Queries(model, half, rotated, whole, steps[:, 0] / np.float32(model.scale), error)
 
 
 def exact_scores(query: npt.NDArray[np.float64], half: npt.NDArray[np.float16]) -> npt.NDArray[np.float64]:

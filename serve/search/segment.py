@@ -72,7 +72,11 @@ class Segment:
         )
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
+        return len(self.rows)  # of a mapped array it takes microseconds, and every search asks every segment
 
     @cached_property
     def first(self) -> int:
@@ -132,20 +136,24 @@ class Segment:
             found[hits[same]] = rows[same]
         return found
 
-    def near_bits(self, bits: Bytes, k: int, mask: Mask | None) -> tuple[npt.NDArray[np.int32], Ints]:
-        """The k permitted rows with the fewest differing bits: distances and rows [n, ≤ k]; -1 for want of rows."""
-        distances, rows = self.by_bit.search(bits, min(k, len(self)), params=_selector(mask))
+    def near_bits(self, bits: Bytes, k: int) -> tuple[npt.NDArray[np.int32], Ints]:
+        """The k rows with the fewest differing bits, nearest first: distances and rows [n, ≤ k]."""
+        distances, rows = self.by_bit.search(bits, min(k, len(self)))
         return distances, rows
 
     def near_codes(self, whole: Floats, k: int, mask: Mask | None) -> tuple[Floats, Ints]:
-        """The k permitted rows with the largest inner products of int8 codes and queries of whole numbers, likewise."""
+        """The k permitted rows with the largest inner products of int8 codes and queries of whole numbers.
+
+        -1 for want of rows.
+        """
         scores, rows = self.by_code.search(whole, min(k, len(self)), params=_selector(mask))
         return scores, rows
 
     def code_scores(self, rotated: Floats, rows: Any) -> Floats:
         """Inner products of queries [n, d] with the codes of some rows, a slice or numbers: [n, rows]."""
         codes = self.rows.vectors.codes[rows].astype(np.float32)
-        scores: Floats = rotated @ codes.T - 128 * rotated.sum(axis=1, keepdims=True)
+        scores: Floats = rotated @ codes.T
+        scores -= 128 * rotated.sum(axis=1, keepdims=True)
         return scores
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from serve.search import plan as plan_module
 from serve.search.index import Index
-from serve.search.plan import Filters, choose
+from serve.search.plan import Filters, Permitted, choose
 from serve.search.quantise import BadQueryError, Model, encode, encode_queries, exact_scores, projection, unit
 from serve.search.segment_rows import sightings
 from serve.search.soft import ASSUMED, Description
@@ -224,14 +224,15 @@ def test_the_projection_turns_and_does_not_stretch() -> None:
         (0, False, True, "skip"),
         (1024, False, True, "gather"),
         (65_536, False, True, "bits"),
-        (30_000, False, True, "bits+mask"),
+        (65_535, False, True, "int8+mask"),
         (65_536, True, True, "int8"),
         (30_000, True, True, "int8+mask"),
         (65_536, False, False, "int8"),
     ],
 )
 def test_a_plan_follows_from_what_is_permitted(count: int, exact: bool, trusted: bool, kind: str) -> None:
-    plan = choose(65_536, count, exact, trusted)
+    mask = np.arange(65_536) < count if count < 65_536 else None
+    plan = choose(65_536, Permitted(count, mask, None, True), exact, trusted)
     assert (plan.kind, bool(plan.why)) == (kind, True)
 
 

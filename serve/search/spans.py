@@ -1,0 +1,48 @@
+"""The int8 scan over a few runs of rows, as those of a few cameras are, without a look at any other row."""
+
+import threading
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from serve.search.quantise import Bytes, Floats
+
+
+class _Scanners(threading.local):
+    """faiss's scanners of int8 codes by dimension, for one thread each: they hold the query that is asked."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Any, Any]] = {}
+
+    def of(self, dimension: int) -> Any:
+        """Made once and kept: faiss hands them out without an owner, and nobody frees them."""
+        if dimension not in self._made:
+            codes: Any = faiss.ScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_8bit_direct_signed)
+            scanner = codes.select_InvertedListScanner(faiss.METRIC_INNER_PRODUCT, None, True, None)
+            self._made[dimension] = codes, scanner
+        return self._made[dimension][1]
+
+
+_scanners = _Scanners()
+
+
+def near_in_spans(
+    codes: Bytes, whole: Floats, k: int, spans: npt.NDArray[np.int64]
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """The k rows of runs [start, end) with the largest inner products of codes and queries of whole numbers.
+
+    Scores and rows [n, ≤ k], in no order; fewer than k where the runs have fewer rows.
+    """
+    scanner = _scanners.of(codes.shape[1])
+    k = min(k, int((spans[:, 1] - spans[:, 0]).sum()))
+    scores, places = np.full((len(whole), k), -np.inf, np.float32), np.zeros((len(whole), k), np.int64)
+    runs = [(start, end - start, faiss.swig_ptr(codes[start:end])) for start, end in spans.tolist()]
+    for query, best, where in zip(np.ascontiguousarray(whole, np.float32), scores, places, strict=True):
+        scanner.set_query(faiss.swig_ptr(query))
+        heap = faiss.swig_ptr(best), faiss.swig_ptr(where)
+        for start, length, first in runs:
+            scanner.set_list(start, 0.0)  # comes back in the upper half of each place
+            scanner.scan_codes(length, first, None, *heap, k)
+    return scores, (places >> 32) + (places & 0xFFFFFFFF)
