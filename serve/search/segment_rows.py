@@ -195,7 +195,7 @@ def check(table: pa.Table | pa.RecordBatch, model: Model, texts: Vocabularies) -
         time.take(kept).to_numpy(zero_copy_only=False).astype(np.int64),
         quality[good],
         np.stack(values, axis=1).astype(np.int16),
-        encode(vectors[good], model),
+        encode(vectors if len(good) == len(vectors) else vectors[good], model),
     )
     return Checked(rows, good, refused)
 
@@ -235,13 +235,16 @@ def _vectors(column: pa.Array, model: Model, reasons: npt.NDArray[Any]) -> npt.N
     fits = lengths == model.dimension
     for row in np.flatnonzero(~fits):
         reasons[row] = f"{max(0, lengths[row])} dimensions, {model.name} has {model.dimension}"
-    if column.type != wanted or column.null_count:
+    if not fits.all():
         column = pc.if_else(pa.array(fits), column, None).filter(pa.array(fits)).cast(wanted)
-    flat = column.flatten().fill_null(np.nan).to_numpy(zero_copy_only=False).reshape(-1, model.dimension)
-    scaled, endless, zero = unit(flat)
+    values = column.flatten()
+    values = values.fill_null(np.nan) if values.null_count else values
+    scaled, endless, zero = unit(values.to_numpy(zero_copy_only=False).reshape(-1, model.dimension))
     where = np.flatnonzero(fits)
     reasons[where[endless]] = "a component is not finite"
     reasons[where[zero]] = "the vector is zero"
+    if len(where) == len(fits):
+        return scaled
     vectors = np.zeros((len(fits), model.dimension), np.float32)
     vectors[where] = scaled
     return vectors
