@@ -164,8 +164,10 @@ class Graph:
         self.index.set_ef(self.effort)
         with contextlib.suppress(RuntimeError):
             self.index.knn_query(query[None], K, filter=noting)
-        look = flags.__getitem__
-        began = time.perf_counter()
-        for row in met:
-            look(row)
-        return time.perf_counter() - began
+        look, best = flags.__getitem__, float("inf")
+        for _ in range(3):  # the core's time and the best, as what it is taken off
+            began = time.process_time()
+            for row in met:
+                look(row)
+            best = min(best, time.process_time() - began)
+        return best

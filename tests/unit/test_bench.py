@@ -1,6 +1,8 @@
 """What the benches calculate, apart from what they measure."""
 
 import asyncio
+import os
+import threading
 
 import orjson
 import pyarrow as pa
@@ -9,6 +11,8 @@ import pytest
 from bench.load import Job, payloads
 from bench.report import Report, percentile
 from bench.requests import Asker
+from bench.search_data import Case
+from bench.search_index import Compared, conclude, one_core
 
 
 def test_a_report_is_one_json_object_with_units() -> None:
@@ -21,6 +25,52 @@ def test_a_report_is_one_json_object_with_units() -> None:
         "figures": {"readings_per_s": {"value": 2_000_000.0, "unit": "readings/s"}},
         "ratios": {"of_ceiling": 0.667},
     }
+
+
+def test_a_figure_with_a_goal_of_its_own_stands_among_figures_and_ratios() -> None:
+    report = Report("search", machine={"cpu": "x", "cores": 2, "load_before": 0.0})
+    report.key("restart_s", 1.23456, "s, 5 rows")
+    told = orjson.loads(report.to_json())
+    assert told["figures"] == {"restart_s": {"value": 1.2346, "unit": "s, 5 rows"}}
+    assert told["ratios"] == {"restart_s": 1.235}
+    assert report.table().row_count == 1
+
+
+def compared(case: Case, over_flat: float, recall: float = 1.0) -> Compared:
+    return Compared(f"64d_{case.name}", case, recall, over_flat, over_numbers=2.0)
+
+
+def test_the_masked_ratio_is_the_worst_at_half_the_cameras_and_any_mask_counts_apart() -> None:
+    every = [
+        compared(Case(1.0, 1.0), 9.0),
+        compared(Case(0.5, 1.0), 3.0),
+        compared(Case(1.0, 0.5), 5.0),
+        compared(Case(0.01, 0.5), 2.0),
+        compared(Case(0.01, 0.1), 1.5, recall=0.995),
+    ]
+    report = Report("search", machine={"cpu": "x", "cores": 2})
+    conclude(report, every, 0.7)
+    assert report.ratios == {
+        "worst_recall": 0.995,
+        "over_flat_full": 9.0,
+        "over_flat_masked": 2.0,
+        "over_flat_any_mask": 1.5,
+        "of_bandwidth": 0.7,
+    }
+    assert "over_flat_masked: the worst of 2 cases, 64d_window_1_mask_50" in report.notes
+
+
+def test_one_core_is_kept_by_every_thread_and_given_back() -> None:
+    whole, held = os.sched_getaffinity(0), threading.Event()
+    other = threading.Thread(target=held.wait)
+    other.start()
+    try:
+        with one_core():
+            assert os.sched_getaffinity(0) == os.sched_getaffinity(other.native_id or 0) == {max(whole)}
+        assert os.sched_getaffinity(0) == os.sched_getaffinity(other.native_id or 0) == whole
+    finally:
+        held.set()
+        other.join()
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.0, 1.0), (0.5, 2.0), (1.0, 3.0)])
