@@ -2,7 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Generic, TypeVar
+
+import orjson
 
 from actors.context import Context
 from actors.journal import Entry
@@ -15,7 +18,10 @@ from streams.subjects import log_subject
 S = TypeVar("S")
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Bytes of events and commands in one commit, about: half of what one message may hold, the commit record being one."""
+"""Bytes of one event or command at most, and of all in one commit, but for one command that is alone in it.
+
+Half of what one message may hold, the commit record with all commands being one: the rest is for keys and headers.
+"""
 
 
 @dataclass(slots=True)
@@ -57,6 +63,24 @@ class Work:
         if len(self.journal) >= MAX_BATCH or self.size >= MAX_BYTES:
             return 0
         return MAX_BATCH - 1 - len(self.events)
+
+    def takes(self, size: int) -> bool:
+        """Whether a command with its events, of so many bytes, belongs into this commit rather than the next.
+
+        The first is always taken: where input goes on coming, no commit is without any.
+        """
+        return not self.journal or self.size + size <= MAX_BYTES
+
+    def fitting(self, data: list[bytes]) -> int:
+        """How many of a command's events, given as JSON, go into this commit; the rest goes into the next ones."""
+        before = accumulate(map(len, data[:-1]), initial=self.size)
+        return min(self.room, sum(size < MAX_BYTES for size in before))
+
+    def note(self, asked: Asked, command: bytes) -> None:
+        """Keep a command, as JSON, in the commit record."""
+        self.size += len(command) + len(asked.answer) + len(asked.key)
+        entry = {"key": asked.key, "digest": asked.digest, "at": asked.at, "command": orjson.Fragment(command)}
+        self.journal.append(entry | ({"answer": asked.answer} if asked.answer else {}))
 
     def add(self, events: list[Event], data: list[bytes], traces: list[str]) -> None:
         """Take events that are evolved already, with their JSON and the traces of the first of them."""

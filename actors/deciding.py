@@ -4,14 +4,13 @@ from collections import deque
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-import orjson
-
-from actors.commit import Asked, Work
+from actors.commit import MAX_BYTES, Asked, Work
 from actors.context import Context
-from actors.journal import UNANSWERED, Entry
+from actors.journal import UNANSWERED, Entry, Journal
 from actors.meters import ShardMeter
 from actors.replay import ShardState, answer_json
-from schemas.errors import BomnaeError, UnavailableError
+from schemas.base import Event
+from schemas.errors import BomnaeError, InvalidError, UnavailableError
 from schemas.registry import command_to_json
 
 S = TypeVar("S")
@@ -39,38 +38,35 @@ class Deciding(Generic[S]):
 
     def decide(self, state: ShardState[S], work: Work, meter: ShardMeter) -> None:
         """Decide what waits, as much as the commit has room for, and evolve the state by its events."""
-        while self._queue and not state.owed and (room := work.room):
-            self._take(self._queue.popleft(), state, work, room, meter)
-
-    def _take(self, asked: Asked, state: ShardState[S], work: Work, room: int, meter: ShardMeter) -> None:
-        if asked.done.cancelled():
-            return
-        try:
-            known = state.journal.find(asked.key, asked.digest, asked.at)
-            if known is not None and not (asked.answer and known.events == UNANSWERED):
-                _answer_known(asked, known, work)
-                if asked.command is not None:
-                    meter.decided("repeated")
+        while self._queue and not state.owed and work.room:
+            if not self._take(self._queue[0], state, work, meter):
                 return
-            events = self._context.decide(state.domain, asked.command) if asked.command is not None else []
+            self._queue.popleft()
+
+    def _take(self, asked: Asked, state: ShardState[S], work: Work, meter: ShardMeter) -> bool:
+        """Decide one command and see to its answer; False, and nothing done, where it is for the next commit."""
+        if asked.done.cancelled():
+            return True
+        try:
+            if (known := _known(asked, state.journal)) is not None:
+                _answer_known(asked, known, work)
+                _count(meter, asked, "repeated")
+                return True
+            events, data, command = self._leads_to(state, asked)
         except BomnaeError as error:
             asked.done.set_exception(error)
             meter.decided("refused")
-            return
-        if asked.command is not None:
-            meter.decided("done" if events else "unchanged")
-        taken = events[:room]
+            return True
+        if not work.takes(len(command) + len(asked.answer) + sum(map(len, data))):
+            return False
+        _count(meter, asked, "done" if events else "unchanged")
+        taken = events[: work.fitting(data)]
         for event in taken:
             self._context.evolve(state.domain, event)
-        data = [event.to_json() for event in events]
         work.add(taken, data[: len(taken)], [asked.trace] * len(taken))
         entry = Entry(asked.digest, asked.at, 0, asked.answer or answer_json(events, data))
-        if events or asked.key:
-            command = command_to_json(asked.command) if asked.command is not None else b"null"
-            work.size += len(command) + len(asked.answer)
-            journal = {"key": asked.key, "digest": asked.digest, "at": asked.at, "command": orjson.Fragment(command)}
-            journal |= {"answer": asked.answer} if asked.answer else {}
-            work.journal.append(journal)
+        if command:
+            work.note(asked, command)
         if asked.key:
             state.journal.keep(asked.key, entry)
         if rest := events[len(taken) :]:
@@ -78,6 +74,23 @@ class Deciding(Generic[S]):
             self._owed = (asked, entry)
         else:
             work.answers.append((asked, entry))
+        return True
+
+    def _leads_to(self, state: ShardState[S], asked: Asked) -> tuple[list[Event], list[bytes], bytes]:
+        """The events of a command and their JSON, and its own, empty where it need not be kept.
+
+        Raises what the decider raises, and `InvalidError` where one of them is larger than a message: before anything
+        is changed, since such a commit could never be stored.
+        """
+        events = self._context.decide(state.domain, asked.command) if asked.command is not None else []
+        data = [event.to_json() for event in events]
+        command = b""
+        if events or asked.key:
+            command = command_to_json(asked.command) if asked.command is not None else b"null"
+        if (largest := max(len(command) + len(asked.answer), *map(len, data), 0)) > MAX_BYTES:
+            kept = f"{largest:,} bytes in one command or event, and at most {MAX_BYTES:,} can be kept"
+            raise InvalidError(f"this request leads to {kept}: send less at once, or divide the entity")
+        return events, data, command
 
     def pay(self, state: ShardState[S]) -> Work:
         """The next part of a command whose events did not fit into one batch."""
@@ -109,6 +122,17 @@ class Deciding(Generic[S]):
             if not one.done.done():
                 unknown = f"the owner of {self._name} left: whether the write landed is unknown, repeat its key"
                 one.done.set_exception(why or UnavailableError(unknown))
+
+
+def _count(meter: ShardMeter, asked: Asked, outcome: str) -> None:
+    if asked.command is not None:
+        meter.decided(outcome)
+
+
+def _known(asked: Asked, journal: Journal) -> Entry | None:
+    """The first answer under this key; None where there is none, or it is what this one brings."""
+    known = journal.find(asked.key, asked.digest, asked.at)
+    return None if known is not None and asked.answer and known.events == UNANSWERED else known
 
 
 def _answer_known(asked: Asked, entry: Entry, work: Work) -> None:

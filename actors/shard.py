@@ -42,6 +42,8 @@ LOOK_AHEAD = 100
 """Commands that wait, from which on the next batch is decided while one is stored."""
 _SENT_S = 0.001
 """Time for a batch to leave the process before the next is decided."""
+_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+"""Seconds before an append that was not answered is tried again, the first time and at most."""
 
 
 class Shard(Generic[S]):
@@ -210,6 +212,7 @@ class Shard(Generic[S]):
                 await self._hurry.wait()
 
     async def _claim(self) -> None:
+        pause = _PAUSE_S
         while True:
             expected = await self.store.last_sequence()
             # Only now: the claim tells position, number and digest of everything up to `expected`, by our rules.
@@ -221,8 +224,9 @@ class Shard(Generic[S]):
             record = self._sealer.claim(self.state, epoch, self._attempt_id(epoch, expected), self._clock())
             try:
                 sequence = await self.store.append([record], expected)
-            except (SequenceConflictError, AppendTimeoutError):
+            except (SequenceConflictError, AppendTimeoutError) as error:
                 sequence = 0
+                pause = await _pause_after(error, pause)
             await catch_up(self.context, self.state, self.store, self._ingest)
             if sequence and self.state.sequence == sequence and self.state.epoch == epoch:
                 return
@@ -271,7 +275,7 @@ class Shard(Generic[S]):
         quiet = self._pulled and not (work.events or work.journal)
         self._spare_s = gathering_s(self._pulled, PULL, self._folding_s, _now_s() - began) if quiet else 0.0
         attempts: set[str] = set()
-        expected, landed, began = self.state.sequence, None, 0
+        expected, landed, began, pause = self.state.sequence, None, 0, _PAUSE_S
         while landed is None:
             attempt = self._attempt_id(self.state.epoch, expected)
             attempts.add(attempt)
@@ -282,8 +286,9 @@ class Shard(Generic[S]):
             except StorageFullError as error:
                 self._pause(error)
                 await asyncio.sleep(0.5)
-            except (SequenceConflictError, AppendTimeoutError):
+            except (SequenceConflictError, AppendTimeoutError) as error:
                 logger.warning("%s: commit behind %s is unsure, reading the tail", self.store.name, expected)
+                pause = await _pause_after(error, pause)
             if landed is None:
                 landed, expected = await self._landed(attempts)
         self.full = False
@@ -359,6 +364,14 @@ class Shard(Generic[S]):
             logger.error("%s", error)
             self.full = True
         self.deciding.refuse_waiting(UnavailableError(str(error), retry_after_s=5))
+
+
+async def _pause_after(error: Exception, pause_s: float) -> float:
+    """Give a server that did not answer time, twice as much after each failure; the next pause in seconds."""
+    if not isinstance(error, AppendTimeoutError):
+        return pause_s
+    await asyncio.sleep(pause_s)
+    return min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 def _now_s() -> float:

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from schemas.base import EntityId, Frozen, Name, Text, UtcTime
 from schemas.facility import Finite, Position
-from schemas.road import Centimetres, ClearingState, Impact, Window
+from schemas.road import Centimetres, ClearingState, Impact, RoadFacts, Window
 
 
 class Written(Frozen):
@@ -91,6 +91,26 @@ class Shelving(Frozen):
 
     until: UtcTime
     reason: Text = Field(examples=["센서 점검 중 · sensor under inspection"])
+
+
+MAX_SEGMENTS, MAX_POINTS = 2_000, 2_000
+"""Segments in one request, and points in the line of one: a road is one entity, and its facts are one event."""
+
+
+def _of_bounded_size(facts: RoadFacts) -> RoadFacts:
+    if len(facts.segments) > MAX_SEGMENTS:
+        raise ValueError(f"a request brings at most {MAX_SEGMENTS:,} segments, not {len(facts.segments):,}: send parts")
+    for one in facts.segments:
+        if len(one.line) > MAX_POINTS:
+            raise ValueError(
+                f"the line of segment {one.segment!r} has {len(one.line):,} points, and {MAX_POINTS:,} at most are "
+                "taken: simplify it, or divide the segment"
+            )
+    return facts
+
+
+Road = Annotated[RoadFacts, AfterValidator(_of_bounded_size)]
+"""What a request may say of a road. Bounded here and not in `RoadFacts`: what is stored stays readable."""
 
 
 class Work(Frozen):

@@ -57,6 +57,18 @@ class AppendTimeoutError(BomnaeError):
 
 
 @dataclass
+class OversizedError(BomnaeError):
+    """A record is larger than the server takes in one message; nothing was stored, and trying again changes nothing."""
+
+    log: str
+    size: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{self.log} takes records of at most {self.most:,} bytes, not one of {self.size:,}"
+
+
+@dataclass
 class StorageFullError(BomnaeError):
     """The stream reached its configured size; nothing was stored. Retry when there is room."""
 

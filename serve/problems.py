@@ -28,6 +28,7 @@ STATUS: dict[type[errors.BomnaeError], tuple[int, str]] = {
     errors.TooManyRequestsError: (429, "too-many-requests"),
     errors.UnavailableError: (503, "unavailable"),
     errors.StorageFullError: (503, "storage-full"),
+    errors.OversizedError: (500, "oversized"),
     errors.AppendTimeoutError: (503, "outcome-unknown"),
     errors.SequenceConflictError: (503, "owner-changed"),
     errors.FencedError: (503, "owner-changed"),

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import orjson
 from nats.aio.client import Client
-from nats.errors import ConnectionClosedError, MaxPayloadError, NoRespondersError
+from nats.errors import ConnectionClosedError, NoRespondersError
 from nats.errors import Error as NatsError
 
-from schemas.errors import AppendTimeoutError, SequenceConflictError, StorageFullError
+from schemas.errors import AppendTimeoutError, OversizedError, SequenceConflictError, StorageFullError
 from streams.api import JetStreamApiError
 from streams.codec import headers_of
 
@@ -25,6 +25,8 @@ BATCH_COMMIT = "Nats-Batch-Commit"
 EXPECTED_LAST_SEQUENCE = "Nats-Expected-Last-Sequence"
 """On the first message: the stream's newest sequence, or nothing is stored."""
 
+_STAMPS = 256
+"""Bytes that the headers of a batch add to a message at most."""
 _WRONG_LAST_SEQUENCE = 10071
 FULL = frozenset({10023, 10047, 10077})
 """JetStream's error codes for a stream, or a disk, without room."""
@@ -50,10 +52,14 @@ async def append_batch(
 
     `expected`: the stream's newest sequence, `None` where any will do.
 
-    Raises `SequenceConflictError`, `StorageFullError`, or another refusal as `JetStreamApiError` (nothing stored in any
-    of these cases), or `AppendTimeoutError` (outcome unknown).
+    Raises `SequenceConflictError`, `StorageFullError`, `OversizedError`, or another refusal as `JetStreamApiError`
+    (nothing stored in any of these cases), or `AppendTimeoutError` (outcome unknown).
     """
-    batch_id, last, most = secrets.token_hex(12), messages[-1], nc.max_payload
+    batch_id, last = secrets.token_hex(12), messages[-1]
+    largest, most = max(map(_size, messages)), nc.max_payload - _STAMPS
+    # Looked at before the first is sent: the server closes the connection of who sends more than it takes.
+    if largest > most:
+        raise OversizedError(stream, largest, most)
     fence = "" if expected is None else f"{EXPECTED_LAST_SEQUENCE}: {expected}\r\n"
     headers = last.headers
     try:
@@ -63,8 +69,8 @@ async def append_batch(
         else:
             said = f"{BATCH_ID}: {batch_id}\r\n{BATCH_SEQUENCE}: "
             first, *rest = messages[:-1]
-            parts = [_hpub(first, f"{fence}{said}1\r\n", most)]
-            parts += [_hpub(message, f"{said}{number}\r\n", most) for number, message in enumerate(rest, 2)]
+            parts = [_hpub(first, f"{fence}{said}1\r\n")]
+            parts += [_hpub(message, f"{said}{number}\r\n") for number, message in enumerate(rest, 2)]
             await _send(nc, b"".join(parts))
             headers |= {BATCH_ID: batch_id, BATCH_SEQUENCE: str(len(messages)), BATCH_COMMIT: "1"}
         reply = await nc.request(last.subject, last.data, timeout=timeout_s, headers=headers)
@@ -81,16 +87,18 @@ async def append_batch(
     return int(answer["seq"])
 
 
-def _hpub(message: Message, stamps: str, most: int) -> bytes:
+def _size(message: Message) -> int:
+    # In bytes, a letter of Korean has three; the lines are ASCII but for names of entities, which are short.
+    return len(message.data) + 3 * len(message.head)
+
+
+def _hpub(message: Message, stamps: str) -> bytes:
     """A message in the words of the NATS protocol, as `Client.publish` says it; that took half of a batch's time."""
     subject, data, lines = message
     if not subject.isprintable() or " " in subject:
         raise ValueError(f"the subject {subject!r} cannot be said to NATS")
     head = f"NATS/1.0\r\n{lines}{stamps}\r\n".encode()
-    size = len(head) + len(data)
-    if size > most:
-        raise MaxPayloadError
-    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), size, head, data)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), len(head), len(head) + len(data), head, data)
 
 
 async def _send(nc: Client, said: bytes) -> None:

@@ -8,9 +8,10 @@ from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from schemas.api import Clearing
+from schemas.api import Road as RoadBody
 from schemas.base import EntityId
 from schemas.errors import NotFoundError
-from schemas.road import ClearingState, Rank, RegisterRoad, RoadFacts, SegmentStatus, SetClearing
+from schemas.road import ClearingState, Rank, RegisterRoad, SegmentStatus, SetClearing
 from serve import openapi, render
 from serve.history import events_of
 from serve.idempotency import OnceFor
@@ -92,8 +93,11 @@ async def road_history(request: Request, road: Road, limit: Limit = 100, cursor:
 
 
 @routes.put("/v1/roads/{road}", responses=openapi.written(), summary="Register a road or change it")
-async def put_road(request: Request, road: Road, body: RoadFacts, once: OnceFor) -> Response:
-    """The same facts again change nothing; segments are added or changed, never removed."""
+async def put_road(request: Request, road: Road, body: RoadBody, once: OnceFor) -> Response:
+    """The same facts again change nothing; segments are added or changed, never removed.
+
+    A request brings at most 2,000 segments, each with a line of at most 2,000 points.
+    """
     return await submit(request, [RegisterRoad(**stamp(request), road=road, facts=body)], once)
 
 

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from actors.commit import MAX_BYTES
 from actors.replay import load
-from schemas.errors import ConflictError, DivergenceError, IdempotencyConflictError
+from schemas.errors import ConflictError, DivergenceError, IdempotencyConflictError, InvalidError
 from streams.log import read_batches
 from streams.memory import MemoryIngest
 from tests.unit.shard.counter import CounterContext
-from tests.unit.shard.harness import World, answer, ask, settle
+from tests.unit.shard.harness import T0, World, answer, ask, settle
 
 
 async def test_messages_and_commands_of_one_step_are_one_batch() -> None:
@@ -198,8 +199,54 @@ async def test_commands_that_are_too_large_together_go_into_several_commits() ->
     asked = [ask(shard, "x" * 1_500_000 + str(number)) for number in range(3)]
     await settle(shard)
     batches = [batch async for batch in read_batches(world.store) if batch.events]
-    assert [len(batch.events) for batch in batches] == [2, 1]
-    assert all(answer(one).sequence for one in asked)
+    assert [len(batch.events) for batch in batches] == [1, 1, 1]
+    assert [answer(one).sequence for one in asked] == [3, 5, 7]
+
+
+async def test_commands_share_a_commit_as_far_as_its_record_has_room_for_them() -> None:
+    world = World()
+    shard = await world.started()
+    for number in range(6):
+        ask(shard, "x" * 1_000_000 + str(number), key=f"k{number}")
+    await settle(shard)
+    batches = [batch async for batch in read_batches(world.store) if batch.events]
+    assert [len(batch.events) for batch in batches] == [2, 2, 2]
+    assert all(len(record.data) < MAX_BYTES for record in world.store.records)
+    assert (await world.started()).state.domain == shard.state.domain
+
+
+async def test_a_command_that_fits_no_message_is_refused_and_those_beside_it_go_on() -> None:
+    world = World()
+    shard = await world.started()
+    before = ask(shard, "a")
+    huge = ask(shard, "x" * MAX_BYTES, key="k", digest="d")
+    behind = ask(shard, "b")
+    await settle(shard)
+    with pytest.raises(InvalidError, match=r"4,194,\d+ bytes in one command or event.*: send less at once"):
+        answer(huge)
+    assert answer(before).sequence == answer(behind).sequence
+    assert shard.state.domain == {"a": 1, "b": 1}
+    assert (await world.started()).state.journal.find("k", "d", T0) is None
+
+
+async def test_a_large_command_is_not_held_back_by_input_that_never_stops() -> None:
+    world = World()
+    shard = await world.started()
+    asked = ask(shard, "x" * 3_000_000)
+    world.say("a" * 3_000_000, 1)
+    await shard.step()
+    assert answer(asked).sequence
+
+
+async def test_large_events_of_one_command_are_spread_over_commits() -> None:
+    world = World()
+    shard = await world.started()
+    asked = ask(shard, "x" * 1_500_000, 7)
+    await settle(shard)
+    batches = [batch async for batch in read_batches(world.store) if batch.events]
+    assert [len(batch.events) for batch in batches] == [3, 3, 1]
+    assert answer(asked).sequence == shard.state.sequence
+    assert (await world.started()).state.domain == shard.state.domain
 
 
 async def test_an_owner_that_leaves_saves_a_snapshot_so_that_the_next_start_folds_nothing() -> None:

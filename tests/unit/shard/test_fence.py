@@ -1,5 +1,6 @@
 """Two owners of one shard, in both orders; conflicts, timeouts and incomplete tails."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -177,3 +178,16 @@ async def test_a_full_log_refuses_new_commands_clearly_and_goes_on_by_itself_whe
     assert answer(first).sequence
     assert "max_bytes" in str(seen[0])
     assert not shard.full
+
+
+async def test_an_append_that_nobody_answers_is_tried_again_more_and_more_rarely() -> None:
+    world, store = faulty()
+    shard = await world.started()
+    asked = ask(shard, "a")
+    store.before = [AppendTimeoutError(store.name, 1)] * 10_000
+    stepping = asyncio.create_task(shard.step())
+    await asyncio.sleep(0.3)
+    assert 2 <= 10_000 - len(store.before) <= 4
+    store.before.clear()
+    await stepping
+    assert answer(asked).sequence == 3
