@@ -1,6 +1,9 @@
-"""A look into the envelope of an Arrow IPC stream before anything is unpacked."""
+"""What is done with an Arrow IPC stream of anybody's before anything is unpacked, so that few bytes stay few."""
 
 import struct
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _DICTIONARY, _RECORDS = 2, 3
 _HEADER_KIND, _HEADER, _BODY_LENGTH = 1, 2, 3
@@ -9,10 +12,35 @@ _DICTIONARY_DATA, _COMPRESSION = 1, 3
 
 
 def is_compressed(data: bytes) -> bool:
-    """Whether any batch of the stream is compressed. Raises `struct.error` or `ValueError` where it is no such stream.
+    """Whether any batch of the stream is compressed. Raises `ValueError` where it is no such stream.
 
     Arrow's reader allocates what a compressed buffer says it needs, and offers no limit.
     """
+    try:
+        return _is_compressed(data)
+    except (struct.error, IndexError) as error:
+        raise ValueError("a message of the stream points outside of itself") from error
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece; of dictionaries, with one dictionary."""
+    joined = column.unify_dictionaries().combine_chunks()
+    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
+
+
+def text(column: pa.Array, most: int) -> pa.StringArray:
+    """A column of text, plain. Of a dictionary's words longer than `most` letters the first `most` and one more.
+
+    A word of a dictionary stands in a stream once, however many rows name it: whole, a long one would cost a thousand
+    times the bytes that came. A word that was cut is still too long for all that it could be.
+    """
+    if not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string())
+    words = pc.utf8_slice_codeunits(column.dictionary, 0, most + 1)
+    return pa.DictionaryArray.from_arrays(column.indices, words).dictionary_decode().cast(pa.string())
+
+
+def _is_compressed(data: bytes) -> bool:
     place = 0
     while place + 8 <= len(data):
         mark, size = struct.unpack_from("<Ii", data, place)

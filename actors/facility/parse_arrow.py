@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from actors.envelope import is_compressed
@@ -27,7 +26,7 @@ def from_arrow(columns: Columns, message: Observed) -> Rows:
         raise UnreadableError("compressed", "the Arrow stream is compressed: send it uncompressed")
     batches, total = [], 0
     with pa.ipc.open_stream(message.data) as reader:
-        _check_schema(reader.schema)
+        check_schema(reader.schema)
         for batch in reader:
             batch.validate(full=True)
             total += batch.num_rows
@@ -59,7 +58,8 @@ def from_arrow(columns: Columns, message: Observed) -> Rows:
     return Rows(message, sensor, time, value, sequence, boot, quality, unit, marks, refused)
 
 
-def _check_schema(schema: pa.Schema) -> None:
+def check_schema(schema: pa.Schema) -> None:
+    """Raises `UnreadableError` for a stream that is none of readings."""
     wanted: dict[str, Callable[[pa.DataType], bool]] = {
         "sensor": lambda t: _is_text(t.value_type if pa.types.is_dictionary(t) else t),
         "time": lambda t: pa.types.is_timestamp(t) and t.tz is not None,
@@ -103,10 +103,11 @@ def _sensors(columns: Columns, message: Observed, column: pa.Array, faulty: Mask
         columns.codes.move_to_end(key)
     if places.null_count or names.null_count:
         faulty |= np.asarray(column.is_null())
-        faulty |= np.asarray(pc.is_null(column.cast(names.type)))
         places = places.fill_null(0)
     if not len(names):
         return np.full(len(places), UNKNOWN, np.int32)
+    if names.null_count:
+        faulty |= np.asarray(names.is_null())[np.asarray(places)]
     found: I4 = codes[np.asarray(places)]
     return found
 

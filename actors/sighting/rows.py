@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from actors.envelope import is_compressed
+from actors.envelope import is_compressed, text, whole
 from actors.sighting.keys import Mask
 from schemas.base import micros
 from schemas.sighting import ATTRIBUTES, MAX_SIGHTINGS, SIGHTINGS, Sighting
@@ -20,6 +20,8 @@ MAGIC = b"\xff\xff\xff\xff"
 """Every encapsulated Arrow IPC message begins with it."""
 I8 = NDArray[np.int64]
 F4 = NDArray[np.float32]
+LONGEST = 80
+"""Letters of the longest word that a sighting may hold: its id. What is longer is not told apart from other such."""
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _ATTRIBUTES = SIGHTINGS.field("attributes").type
 _REQUIRED = ("sighting_id", "camera", "time", "model", "embedding", "quality")
@@ -113,8 +115,8 @@ def _of_json(data: bytes) -> Rows:
             continue
         attributes = one.attributes or {}
         faulty[number] = not attributes.keys() <= ATTRIBUTES.keys()
-        whole = {name: attributes.get(name) for name in ATTRIBUTES} if one.attributes is not None else None
-        rows.append({**dict(one), "time": micros(one.time), "attributes": whole})
+        given = {name: attributes.get(name) for name in ATTRIBUTES} if one.attributes is not None else None
+        rows.append({**dict(one), "time": micros(one.time), "attributes": given})
     loose = pa.schema([field.with_nullable(True) for field in SIGHTINGS])
     return _of_table(pa.Table.from_pylist(rows, loose), faulty)
 
@@ -144,10 +146,9 @@ def _check_schema(schema: pa.Schema) -> None:
 
 
 def _fits(name: str, kind: pa.DataType) -> bool:  # noqa: PLR0911 - a line per column
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
     match name:
         case "sighting_id" | "camera" | "model":
-            return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
+            return _is_word(kind)
         case "time":
             return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
         case "embedding":
@@ -158,10 +159,23 @@ def _fits(name: str, kind: pa.DataType) -> bool:  # noqa: PLR0911 - a line per c
             return bool(pa.types.is_null(kind)) or (_is_list(kind) and bool(pa.types.is_integer(kind.value_type)))
         case "attributes":
             return bool(pa.types.is_null(kind)) or (
-                bool(pa.types.is_struct(kind)) and {field.name for field in kind} <= ATTRIBUTES.keys()
+                bool(pa.types.is_struct(kind))
+                and all(
+                    field.name in ATTRIBUTES and (_is_word(field.type) or pa.types.is_null(field.type))
+                    for field in kind
+                )
             )
         case _:
             return bool(pa.types.is_null(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _is_word(kind: pa.DataType) -> bool:
+    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
+
+
+def _is_attribute(field: pa.Field) -> bool:
+    return field.name in ATTRIBUTES and (_is_word(field.type) or bool(pa.types.is_null(field.type)))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -169,14 +183,14 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def _of_table(table: pa.Table, faulty: Mask) -> Rows:
-    columns = {name: _whole(table.column(name)) for name in table.column_names}
+    columns = {name: whole(table.column(name)) for name in table.column_names}
     for name in _REQUIRED:
         if columns[name].null_count:
             faulty |= np.asarray(columns[name].is_null())
     count = len(table)
     flat, start, length = _vectors(columns["embedding"])
     return Rows(
-        _text(columns["sighting_id"]),
+        text(columns["sighting_id"], LONGEST),
         _coded(columns["camera"]),
         _times(columns["time"], faulty),
         _coded(columns["model"]),
@@ -191,19 +205,9 @@ def _of_table(table: pa.Table, faulty: Mask) -> Rows:
     )
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    joined = column.unify_dictionaries().combine_chunks()
-    return joined if isinstance(joined, pa.Array) else pa.concat_arrays(joined.chunks)
-
-
-def _text(column: pa.Array) -> pa.StringArray:
-    plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-    return plain.cast(pa.string())
-
-
 def _coded(column: pa.Array) -> Coded:
     # Encoded anew: what a sender calls a dictionary may repeat a name, or hold a null.
-    encoded = _text(column).dictionary_encode()
+    encoded = text(column, LONGEST).dictionary_encode()
     return Coded(np.asarray(encoded.indices.fill_null(-1)), encoded.dictionary.to_pylist())
 
 
@@ -248,6 +252,7 @@ def _attributes(column: pa.Array | None, count: int) -> pa.StructArray:
         column = pa.nulls(count, _ATTRIBUTES)
     given = {field.name for field in column.type}
     parts = [
-        _text(pc.struct_field(column, name)) if name in given else pa.nulls(count, pa.string()) for name in ATTRIBUTES
+        text(pc.struct_field(column, name), LONGEST) if name in given else pa.nulls(count, pa.string())
+        for name in ATTRIBUTES
     ]
     return pa.StructArray.from_arrays(parts, fields=list(_ATTRIBUTES), mask=column.is_null())

@@ -1,7 +1,6 @@
 """Readings over HTTP: the sender's own sensors only, split by partition, stored on INGEST before the answer."""
 
 import asyncio
-import struct
 from collections import defaultdict
 from typing import Any
 
@@ -13,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from actors.envelope import is_compressed
+from actors.envelope import is_compressed, text, whole
+from actors.facility.parse_arrow import check_schema
 from schemas.api import Reading, Refusal
 from schemas.errors import ForbiddenError, InvalidError
 from schemas.tables import MAX_READINGS, READINGS
@@ -30,6 +30,8 @@ _ONE, _MANY = TypeAdapter(Reading), TypeAdapter(list[Reading])
 _NAMED = 1_000
 """Refused sensors that an answer names: it may have to be kept in the log."""
 _UNIT = pa.field("unit", pa.string())
+_LETTERS = {"sensor": 63, "unit": 20}
+"""The most that an id and a unit have: no longer one is that of a sensor."""
 
 
 @routes.post(
@@ -95,6 +97,7 @@ def _from_arrow(body: bytes) -> pa.Table:
             raise InvalidError("the Arrow stream is compressed: send it uncompressed")
         batches, rows = [], 0
         with pa.ipc.open_stream(body) as reader:
+            check_schema(reader.schema)
             for batch in reader:
                 batch.validate(full=True)
                 rows += batch.num_rows
@@ -109,12 +112,15 @@ def _from_arrow(body: bytes) -> pa.Table:
         fields = [*READINGS, *([_UNIT] if "unit" in table.column_names else [])]
         if extra := set(table.column_names).difference(field.name for field in fields):
             raise InvalidError(f"a batch of readings has no column {min(extra)!r}")
+        for name, most in _LETTERS.items():
+            if name in table.column_names:
+                column = text(whole(table[name]), most)
+                table = table.set_column(table.column_names.index(name), name, column)
         table = table.select([field.name for field in fields])
         if holes := [name for name in READINGS.names if table[name].null_count]:
             raise InvalidError(f"column {holes[0]!r} has nulls: leave such readings out")
-        plain = pa.schema([pa.field("sensor", pa.string()), *fields[1:]])
-        return table.cast(plain).cast(pa.schema(fields))
-    except (pa.ArrowException, KeyError, OSError, ValueError, struct.error) as error:
+        return table.cast(pa.schema(fields))
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise InvalidError(f"not an Arrow IPC stream of readings: {error}") from None
 
 

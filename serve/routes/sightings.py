@@ -12,7 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from actors.sighting.rows import MAGIC, UnreadableError, read
+from actors.envelope import text, whole
+from actors.sighting.rows import LONGEST, MAGIC, UnreadableError, read
 from schemas.errors import ForbiddenError, InvalidError
 from schemas.sighting import ATTRIBUTES, MAX_SIGHTINGS, SIGHTINGS, Sighting
 from serve import openapi_cases, positions, render
@@ -118,7 +119,7 @@ def _split(request: Request, table: pa.Table) -> tuple[list[dict[str, str]], lis
     """The refused cameras, and per partition the subject to publish on with the sender's own rows."""
     backend: Backend = request.app.state.backend
     sender = request.state.principal
-    named = pc.cast(table["camera"], pa.string())
+    named = text(whole(table["camera"]), LONGEST)
     distinct = [one for one in pc.unique(named).to_pylist() if one is not None]
     known = frame(request, backend.view("sighting"), "cameras").filter(pl.col("camera").is_in(distinct))
     gateways = dict(known.select("camera", "gateway").iter_rows())

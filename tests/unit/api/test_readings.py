@@ -1,22 +1,23 @@
 """Readings over HTTP: the sender's own sensors, JSON and Arrow alike, split by partition."""
 
+import random
+
 import pyarrow as pa
 import pytest
 
+from schemas.errors import InvalidError
 from schemas.tables import MAX_READINGS, READINGS
+from serve.routes.readings import _from_arrow
 from tests.unit.api.conftest import bearer, reading
 from tests.unit.api.memory import COUNTS, START
+from tests.unit.arrow import LONG, allocating, naming, stream
 
 DEVICE = bearer("device", facility="bridge-1")
 GATEWAY = bearer("gateway", gateway="gate-1")
 ARROW = {"content-type": "application/vnd.apache.arrow.stream"}
 
 
-def stream(table: pa.Table, compression: str | None = None) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+NO_NAME = pa.DictionaryArray.from_arrays(pa.array([0], pa.int8()), pa.array([None], pa.string()))
 
 
 def batch(*sensors: str, **replaced: object) -> pa.Table:
@@ -30,6 +31,13 @@ def batch(*sensors: str, **replaced: object) -> pa.Table:
         "quality": [0] * count,
     }
     return pa.table(columns | replaced, schema=READINGS)
+
+
+def compressed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 async def values(city, answer) -> dict[str, float | None]:
@@ -92,11 +100,14 @@ async def test_an_arrow_stream_with_plain_text_other_time_units_and_no_boot_is_u
         b"not arrow",
         stream(batch("tilt-1"))[:-40],
         stream(batch()),
-        stream(batch("tilt-1"), "zstd"),
+        compressed(batch("tilt-1")),
         stream(batch("tilt-1").append_column("extra", pa.array([1]))),
         stream(batch("tilt-1").drop_columns("value")),
         stream(pa.table({"sensor": ["tilt-1"], "time": [START], "value": [None], "sequence": [1]})),
         stream(pa.table({"sensor": ["tilt-1"], "time": [START], "value": [1.0], "sequence": [-1]})),
+        stream(batch("tilt-1").set_column(1, "time", pa.array([START.replace(tzinfo=None)], pa.timestamp("us")))),
+        stream(batch("tilt-1").set_column(2, "value", pa.array(["1.0"]).dictionary_encode())),
+        stream(batch("tilt-1").set_column(0, "sensor", NO_NAME)),
         stream(pa.table({"sensor": [7], "time": ["x"], "value": ["y"], "sequence": [1]})),
     ],
 )
@@ -131,3 +142,32 @@ async def test_another_content_type_is_415_and_too_many_readings_are_422(city):
     assert answer.status_code == 415
     huge = stream(batch(*["tilt-1"] * (MAX_READINGS + 1)))
     assert (await city.post("/v1/readings", content=huge, headers=DEVICE | ARROW)).status_code == 422
+
+
+async def test_a_word_that_many_rows_name_is_not_repeated_in_memory(city):
+    rows = 50_000
+    table = batch(*["tilt-1"] * rows)
+    names = pa.DictionaryArray.from_arrays(pa.array([0] + [1] * (rows - 1), pa.int8()), pa.array(["tilt-1", LONG]))
+    table = table.set_column(0, "sensor", names).append_column("unit", naming(rows))
+    body = stream(table)
+    with allocating() as pool:
+        answer = await city.post("/v1/readings", content=body, headers=DEVICE | ARROW)
+    assert pool.max_memory() < 20 * len(body)
+    assert answer.status_code == 202
+    assert (answer.json()["accepted"], [len(one["sensor"]) for one in answer.json()["refused"]]) == (1, [64])
+
+
+async def test_damage_to_an_arrow_stream_is_never_an_error_of_ours():
+    whole, chance = stream(batch("tilt-1", "tilt-2")), random.Random(1)  # noqa: S311 - the same damage at every run
+    refused = 0
+    for _ in range(5_000):
+        damaged = bytearray(whole)
+        for _ in range(chance.choice([1, 1, 2, 4])):
+            damaged[chance.randrange(len(damaged))] = chance.choice([0, 1, 127, 128, 255, chance.randrange(256)])
+        if chance.random() < 0.2:
+            del damaged[chance.randrange(len(damaged)) :]
+        try:
+            _from_arrow(bytes(damaged))
+        except InvalidError:
+            refused += 1
+    assert refused > 1_000

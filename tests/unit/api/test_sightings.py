@@ -8,6 +8,8 @@ import pytest
 from schemas.sighting import SIGHTINGS
 from serve.render import ARROW
 from tests.unit.api.conftest import OPERATOR, bearer
+from tests.unit.api.memory import START
+from tests.unit.arrow import allocating, naming, stream
 
 CAMERA = bearer("device", facility="cam-1")
 GATEWAY = bearer("gateway", gateway="gate-1")
@@ -145,3 +147,13 @@ async def test_an_erasure_is_asked_for_and_listed_until_its_receipt(cameras):
 )
 async def test_an_erasure_names_a_window_or_sightings_and_a_reason(cameras, body):
     assert (await cameras.post("/v1/erasures", json=body, headers=OPERATOR)).status_code == 422
+
+
+async def test_a_camera_that_many_rows_name_is_not_repeated_in_memory(cameras):
+    table = pa.Table.from_pylist([sighting(number=n) | {"time": START} for n in range(5_000)], SIGHTINGS)
+    plain = [field.name for field in SIGHTINGS if not field.nullable]
+    named = table.select(plain).set_column(plain.index("camera"), "camera", naming(5_000))
+    with allocating() as pool:
+        answer = await cameras.post("/v1/sightings", content=stream(named), headers=CAMERA | {"content-type": ARROW})
+    assert answer.status_code == 403
+    assert pool.max_memory() < 10_000_000

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.tables import MAX_READINGS, READINGS
+from tests.unit.arrow import allocating, naming, stream
 from tests.unit.facility.scenario import HIGH, City, arrow, at, facts, ipc, reading, refused_rows
 
 GOOD_ROW = ("tilt-1", 1.0, 5.0, 0, 1, 0)
@@ -268,3 +269,22 @@ def test_facts_of_a_sensor_need_no_reading(city: City) -> None:
         None, None, None, None, None, "normal",
     )  # fmt: skip
     assert facts().synthetic is False
+
+
+def test_a_word_that_many_rows_name_is_not_repeated_in_memory(city: City) -> None:
+    rows = 50_000
+    times, zeros = pa.array(np.zeros(rows, np.int64)).cast(pa.timestamp("us", "UTC")), np.zeros(rows)
+    columns = {"sensor": naming(rows, null=True), "time": times, "value": zeros, "sequence": zeros.astype(np.uint64)}
+    message = city.message(stream(pa.table(columns)))
+    with allocating() as pool:
+        city.send(message)
+    assert pool.max_memory() < 10 * len(message.data)
+    assert refused_rows(city.outcome) == [(1, "cells", 1), (1, "unknown", rows - 1)]
+
+
+def test_a_name_that_is_null_in_the_dictionary_is_an_empty_cell(city: City) -> None:
+    names = pa.DictionaryArray.from_arrays(pa.array([0, 1, None], pa.int8()), pa.array(["tilt-1", None]))
+    table = pa.ipc.open_stream(arrow([GOOD_ROW] * 3)).read_all().drop_columns("sensor").append_column("sensor", names)
+    city.send(city.message(stream(table)))
+    assert refused_rows(city.outcome) == [(1, "cells", 2)]
+    assert city.row()["count"] == 1

@@ -14,6 +14,7 @@ from actors.sighting.fold import keys_in
 from actors.sighting.keys import keys_of
 from schemas.sighting import MAX_DIMENSIONS, MAX_PICTURE, MAX_SIGHTINGS, SIGHTINGS, SightingsObserved
 from streams.ingest import Observed
+from tests.unit.arrow import allocating, naming, stream
 from tests.unit.sighting.scenario import MODEL, City, arrow, at, register, request, row, vector
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
@@ -291,3 +292,31 @@ def test_nothing_that_is_observed_raises() -> None:
     odd = [b"", b"null", b"[]", b"[null]", b"[[]]", b'"x"', b"{}", b"\xff" * 64, b'{"specversion":"1.0"}']
     for data in odd:
         city.observe(Observed(city.sequence + 1, "cam-1", "sightings", 0, {}, data), city.say(data))
+
+
+@pytest.mark.parametrize("column", ["sighting_id", "camera", "model", "attributes"])
+def test_a_word_that_many_rows_name_is_not_repeated_in_memory(column: str) -> None:
+    city = City(register())
+    count = 10_000
+    plain = [field.name for field in SIGHTINGS if not field.nullable]
+    table = pa.Table.from_pylist([row(f"s-{n}") for n in range(count)], SIGHTINGS).select(plain)
+    word: pa.Array = naming(count)
+    if column == "attributes":
+        table = table.append_column(column, pa.StructArray.from_arrays([word], names=["upper"]))
+    else:
+        table = table.set_column(table.column_names.index(column), column, word)
+    message = city.say(stream(table))
+    with allocating() as pool:
+        city.observe(message)
+    assert pool.max_memory() < 20_000_000
+    code = {"sighting_id": "id", "camera": "unknown-camera"}.get(column, column)
+    assert city.refused == [code]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.string_view(), pa.dictionary(pa.int8(), pa.binary())])
+def test_attributes_are_words(kind: pa.DataType) -> None:
+    city = City(register())
+    attributes = pa.StructArray.from_arrays([pa.array([b"red"]).cast(kind)], names=["upper"])
+    table = pa.Table.from_pylist([row("s-1")], SIGHTINGS).drop_columns("attributes")
+    city.observe(city.say(stream(table.append_column("attributes", attributes))))
+    assert city.refused == ["schema"]
