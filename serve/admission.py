@@ -181,7 +181,7 @@ def _kind(scope: Scope) -> str:
 
 def _length(scope: Scope) -> int:
     value = header(scope, b"content-length")
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isascii() and value.isdigit() else 0
 
 
 def header(scope: Scope, name: bytes) -> str:

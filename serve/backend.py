@@ -88,10 +88,17 @@ class Answer:
 class FeedItem:
     """One message of FEED. `id` is what `Last-Event-ID` resumes behind; `headers` are those of CloudEvents."""
 
-    id: str
+    id: int
     subject: str
     headers: Mapping[str, str]
     data: bytes
+
+
+class Feed(NamedTuple):
+    """A live stream of feed messages; they follow the message `last`, whether that was one of them or not."""
+
+    last: int
+    items: AsyncGenerator[FeedItem, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +169,12 @@ class Backend(Protocol):
         """At most `limit` events of an entity behind log sequence `after`, in order; empty at the end."""
         ...
 
-    async def feed(self, subjects: Sequence[str], last_id: str | None) -> AsyncGenerator[FeedItem, None]:
-        """Open a live stream of feed messages on subjects (wildcards): new ones, or all behind `last_id`.
+    async def feed(self, subjects: Sequence[str], last: int | None) -> Feed:
+        """Open a live stream of feed messages on subjects (wildcards): new ones, or all behind the id `last`.
 
-        Raises `GoneError` where what follows `last_id` is no longer kept, `InvalidError` for an id that is none.
-        The caller closes it (`aclose`). Bounded: a reader who falls too far behind meets `GoneError` in the iteration.
+        Raises `GoneError` where what follows `last` is no longer kept, or `last` is not of this feed.
+        The caller closes the items (`aclose`). Bounded: a reader who falls too far behind meets `GoneError` in the
+        iteration.
         """
         ...
 

@@ -17,10 +17,10 @@ from actors.host import CONTEXTS, Request, ShardKey
 from actors.journal import UNANSWERED, Entry
 from actors.replay import load
 from schemas.base import Command, micros
-from schemas.errors import BomnaeError, GoneError, InvalidError, LogGapError, UnavailableError
+from schemas.errors import BomnaeError, GoneError, LogGapError, UnavailableError
 from schemas.registry import read_event
 from schemas.settings import Settings
-from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
+from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View
 from serve.pictures.cards import cards
 from serve.pictures.encoder import Described
 from serve.search.actor import Calls
@@ -248,12 +248,10 @@ class City:
         tables = context.tables(state.domain)
         return Published(*key, state.sequence, state.stored_at, tables, state.position.sequence)
 
-    async def feed(self, subjects: Sequence[str], last_id: str | None) -> AsyncGenerator[FeedItem, None]:
+    async def feed(self, subjects: Sequence[str], last: int | None) -> Feed:
         """See `Backend`."""
-        if last_id is not None and not last_id.isdigit():
-            raise InvalidError("Last-Event-ID is not an id of this feed")
-        listening = await live.listen(self._log.nc, subjects, int(last_id) if last_id is not None else None)
-        return _items(listening)
+        after, said = await live.listen(self._log.nc, subjects, last)
+        return Feed(after, _items(said))
 
     async def rejected(self, entity: str | None, reason: str, after: int, limit: int) -> list[Rejected]:
         """See `Backend`."""
@@ -285,4 +283,4 @@ class City:
 async def _items(messages: AsyncGenerator[live.Said, None]) -> AsyncGenerator[FeedItem, None]:
     async with aclosing(messages):
         async for msg in messages:
-            yield FeedItem(str(msg.sequence), msg.subject, msg.headers, msg.data)
+            yield FeedItem(msg.sequence, msg.subject, msg.headers, msg.data)

@@ -39,19 +39,23 @@ async def hear(nc: Client, subject: str, act: Callable[[Said], None]) -> Callabl
     return subscription.unsubscribe
 
 
-async def listen(nc: Client, subjects: Sequence[str], last: int | None) -> AsyncGenerator[Said, None]:
+async def listen(nc: Client, subjects: Sequence[str], last: int | None) -> tuple[int, AsyncGenerator[Said, None]]:
     """Open a reader of FEED on subjects; behind the stream sequence `last`, or from now on.
 
-    Memory is bounded: the server keeps what a slow listener has not asked for. Raises `GoneError` where what follows
-    `last` is no longer kept, `UnavailableError` without a server. The caller closes the generator.
+    Gives the sequence behind which it reads, and what is said there. Memory is bounded: the server keeps what a slow
+    listener has not asked for. Raises `GoneError` where what follows `last` is no longer kept, or FEED has not come
+    that far (it was made anew), `UnavailableError` without a server. The caller closes the generator.
     """
     state = (await request(nc, f"$JS.API.STREAM.INFO.{FEED}"))["state"]
-    if last is not None and last + 1 < state["first_seq"]:
-        raise GoneError(f"the feed is kept from {state['first_seq']} on: read the state again, then listen from now")
+    first, newest = state["first_seq"], state["last_seq"]
+    after = newest if last is None else last
+    if not first - 1 <= after <= newest:
+        kept = f"the feed is kept from {first} to {newest}, and does not go on behind {after}"
+        raise GoneError(f"{kept}: read the state again, then listen from now")
     wake = asyncio.Event()
     reader = PullReader(nc, FEED, subjects, wake, _BATCH)
-    await reader.open(state["last_seq"] if last is None else min(last, state["last_seq"]))
-    return _messages(reader, wake)
+    await reader.open(after)
+    return after, _messages(reader, wake)
 
 
 async def _messages(reader: PullReader, wake: asyncio.Event) -> AsyncGenerator[Said, None]:

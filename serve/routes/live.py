@@ -11,10 +11,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from schemas.base import EntityId
-from schemas.errors import BomnaeError, TooManyRequestsError
+from schemas.errors import BomnaeError, InvalidError, TooManyRequestsError
 from serve import openapi
 from serve.admission import SHARED
-from serve.backend import Backend, FeedItem
+from serve.backend import Backend, Feed, FeedItem
 from serve.routing import router
 from streams.ending import ended
 from streams.subjects import feed_subject
@@ -69,15 +69,16 @@ async def live(
     client = request.app.state.client(request.scope)
     audience = "staff" if principal.staff else "pub"
     subject = feed_subject(audience, context or "*", entity or "*", event or "*")
+    last = _place(last_event_id)
     streams.enter(client, principal.staff)
     try:
-        items = await backend.feed([subject], last_event_id)
+        feed = await backend.feed([subject], last)
     except BaseException:
         streams.leave(client)
         raise
     left_s = None if principal.expires is None else principal.expires - backend.now().timestamp()
     headers = {"cache-control": "no-cache", "x-accel-buffering": "no", "content-type": "text/event-stream"}
-    return _Live(_events(items, left_s), items, lambda: streams.leave(client), headers)
+    return _Live(_events(feed, left_s), feed.items, lambda: streams.leave(client), headers)
 
 
 class _Live(StreamingResponse):
@@ -101,11 +102,24 @@ class _Live(StreamingResponse):
             await self._items.aclose()
 
 
-async def _events(items: AsyncIterator[FeedItem], left_s: float | None) -> AsyncIterator[bytes]:
-    """SSE frames until the feed ends or `left_s`, the life of the token, is over."""
+def _place(last_event_id: str | None) -> int | None:
+    if last_event_id is None:
+        return None
+    # `isdigit` alone takes `²`, of which `int` makes nothing.
+    if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19):
+        raise InvalidError("Last-Event-ID is not an id of this feed: give the `id` of an event, or leave it out")
+    return int(last_event_id)
+
+
+async def _events(feed: Feed, left_s: float | None) -> AsyncIterator[bytes]:
+    """SSE frames until the feed ends or `left_s`, the life of the token, is over.
+
+    The first says where the stream begins, so that who hears nothing before the connection breaks misses nothing.
+    """
     loop = asyncio.get_running_loop()
     end = None if left_s is None else loop.time() + left_s
-    yield b"retry: 2000\n: open\n\n"
+    items = feed.items
+    yield b"retry: 2000\nid: %d\n: open\n\n" % feed.last
     coming: asyncio.Future[FeedItem] = asyncio.ensure_future(anext(items))
     try:
         while end is None or loop.time() < end:

@@ -17,9 +17,9 @@ from actors.road.context import RoadContext
 from actors.shard import Shard
 from actors.sighting.context import SightingContext
 from schemas.base import Command, from_micros, micros
-from schemas.errors import GoneError, InvalidError, NotFoundError, UnavailableError
+from schemas.errors import GoneError, NotFoundError, UnavailableError
 from schemas.registry import read_event
-from serve.backend import Answer, FeedItem, HistoryItem, Piece, Position, View
+from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View
 from streams.blobs import MemoryBlobs
 from streams.feed import messages
 from streams.ingest import Observed
@@ -89,8 +89,7 @@ class MemoryBackend:
 
     def _publish(self, batch: Any) -> None:
         for message in messages(batch):
-            number = str(len(self.feed_items) + 1)
-            self.feed_items.append(FeedItem(number, message.subject, message.headers, message.data))
+            self.feed_items.append(FeedItem(len(self.feed_items) + 1, message.subject, message.headers, message.data))
 
     async def reject(self, context: str, rejections: Sequence[Rejection]) -> None:
         for one in rejections:
@@ -196,10 +195,11 @@ class MemoryBackend:
             if one.subject.split(".")[4] == entity and entity != SHARD_ENTITY
         ][:limit]
 
-    async def feed(self, subjects: Sequence[str], last_id: str | None) -> AsyncGenerator[FeedItem, None]:
-        if last_id is not None and not last_id.isdigit():
-            raise InvalidError("not an id of the feed")
-        return self._feed(subjects, int(last_id or 0))
+    async def feed(self, subjects: Sequence[str], last: int | None) -> Feed:
+        """New events never come here: from now on is from the beginning."""
+        if last is not None and last > len(self.feed_items):
+            raise GoneError("the feed does not go on there")
+        return Feed(last or 0, self._feed(subjects, last or 0))
 
     async def _feed(self, subjects: Sequence[str], after: int) -> AsyncGenerator[FeedItem, None]:
         for item in self.feed_items[after:]:

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import GoneError
 from serve.app import Config
-from serve.backend import FeedItem
+from serve.backend import Feed, FeedItem
 from serve.routes import live
 from tests.unit.api.conftest import SAFETY, bearer
 
@@ -40,7 +40,16 @@ async def test_a_stream_resumes_behind_the_last_event(city):
     seen = events((await city.get("/v1/live")).text)
     rest = events((await city.get("/v1/live", headers={"last-event-id": seen[1][0]})).text)
     assert rest == seen[2:]
-    assert (await city.get("/v1/live", headers={"last-event-id": "x"})).status_code == 422
+
+
+@pytest.mark.parametrize("last", [b"x", b"", b"-1", b"\xb2", "１".encode(), b"9" * 19])
+async def test_what_is_no_id_of_an_event_is_422(city, last):
+    answer = await city.get("/v1/live", headers={"last-event-id": last})
+    assert (answer.status_code, "Last-Event-ID" in answer.json()["detail"]) == (422, True)
+
+
+async def test_an_event_that_the_feed_has_not_reached_is_410(city):
+    assert (await city.get("/v1/live", headers={"last-event-id": "9999"})).status_code == 410
 
 
 async def test_filters_narrow_the_stream(city):
@@ -53,13 +62,13 @@ async def test_filters_narrow_the_stream(city):
 async def test_streams_per_client_are_bounded_and_given_back(make_app, backend):
     waiting = asyncio.Event()
 
-    async def endless(subjects, last_id):
+    async def endless(subjects, last):
         async def items():
             await waiting.wait()
             for _ in ():
-                yield FeedItem("1", "city.pub.x", {}, b"{}")
+                yield FeedItem(1, "city.pub.x", {}, b"{}")
 
-        return items()
+        return Feed(0, items())
 
     backend.feed = endless
     app = make_app(Config(live_per_client=2, live_per_staff=3))
@@ -80,20 +89,20 @@ async def test_silence_is_filled_with_comments_and_the_stream_ends_with_the_toke
 
     async def silence():
         await asyncio.Event().wait()
-        yield FeedItem("1", "city.pub.x", {}, b"{}")
+        yield FeedItem(1, "city.pub.x", {}, b"{}")
 
-    frames = [frame async for frame in live._events(silence(), 0.1)]
-    assert frames[0].startswith(b"retry:")
+    frames = [frame async for frame in live._events(Feed(7, silence()), 0.1)]
+    assert frames[0] == b"retry: 2000\nid: 7\n: open\n\n"
     assert len(frames) > 3
     assert set(frames[1:]) == {b": still here\n\n"}
 
 
 async def test_a_reader_who_falls_too_far_behind_is_told(monkeypatch):
     async def breaking():
-        yield FeedItem("1", "city.pub.x", {"ce-type": "t"}, b'{"a":\n1}')
+        yield FeedItem(1, "city.pub.x", {"ce-type": "t"}, b'{"a":\n1}')
         raise GoneError("too far behind")
 
-    frames = [frame async for frame in live._events(breaking(), None)]
+    frames = [frame async for frame in live._events(Feed(0, breaking()), None)]
     assert frames[1].startswith(b"id: 1\nevent: t\ndata: ")
     assert frames[1].count(b"\n") == 4
     assert frames[-1] == b'event: error\ndata: {"detail":"too far behind"}\n\n'
