@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from schemas.errors import TooManyRequestsError, UnavailableError
-from serve.admission import SHARED, SHARED_TIMES, Buckets, Gate, Limits
+from serve.admission import SHARED, SHARED_TIMES, Buckets, Gate, Limits, _length
 from serve.app import Config
 from tests.unit.api.conftest import SAFETY, bearer
 
@@ -159,7 +159,8 @@ async def test_more_at_once_than_there_are_places_and_queue_get_503(tight, backe
         assert [one.status_code for one in await asyncio.gather(*inside)] == [200, 200]
 
 
-async def test_reads_of_the_past_wait_among_themselves_and_hold_up_no_others(tight, backend):
+@pytest.mark.parametrize("name", ["as_of", "as%5Fof", "%61s_o%66"])
+async def test_reads_of_the_past_wait_among_themselves_and_hold_up_no_others(tight, backend, name):
     go, view_at = asyncio.Event(), backend.view_at
 
     async def slow(*asked: object) -> object:
@@ -168,7 +169,7 @@ async def test_reads_of_the_past_wait_among_themselves_and_hold_up_no_others(tig
 
     backend.view_at = slow
     async with tight(past=1, queue=0) as client:
-        path = "/v1/facilities?as_of=2026-01-15T03:00:00Z"
+        path = f"/v1/facilities?{name}=2026-01-15T03:00:00Z"
         inside = asyncio.create_task(client.get(path))
         await asyncio.sleep(0.05)
         assert (await client.get(path)).status_code == 503
@@ -187,3 +188,7 @@ async def test_a_body_that_is_too_large_is_413_whether_it_says_its_length_or_not
             answer = await client.put("/v1/facilities/x", content=body, headers=SAFETY)
             assert answer.status_code == 413
             assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_length_that_is_no_number_is_none():
+    assert [_length({"headers": [(b"content-length", said)]}) for said in (b"12", b"\xb2", b"-1", b"")] == [12, 0, 0, 0]
