@@ -2,7 +2,7 @@
 
 import hashlib
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, unquote_plus
 
 from fastapi import Depends, Header, Request
 
@@ -33,9 +33,15 @@ async def _once(request: Request, caller: Caller, key: Key = None) -> Once:
         return Once(None, None)
     if not 1 <= len(key) <= 255 or not all(" " <= letter <= "~" for letter in key):
         raise InvalidError("an Idempotency-Key has 1 to 255 printable ASCII characters")
-    said = f"{request.method}\n{request.url.path}?{request.url.query}\n".encode() + await request.body()
+    said = f"{request.method}\n{request.url.path}?{_asked(request.url.query)}\n".encode() + await request.body()
     # Quoted, so that no principal's name and key together read like another's.
     return Once(f"{quote(caller.subject, safe='')}:{key}", hashlib.sha256(said).hexdigest())
+
+
+def _asked(query: str) -> str:
+    """The query without the position to wait for: what is asked for is the same before it and after."""
+    parts = query.split("&")
+    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]) != "min_position")
 
 
 OnceFor = Annotated[Once, Depends(_once)]

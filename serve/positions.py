@@ -1,6 +1,7 @@
 """Positions on the wire: opaque, short, checked on the way in."""
 
 import re
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 
@@ -14,20 +15,26 @@ _LETTER = {
     for ingest in (False, True)
 }
 _KIND = {letter: kind for kind, letter in _LETTER.items()}
+_MANY = 1_000
+"""Letters from which on a position is compressed: one of a thousand shards has to fit a header, and an address."""
+LONGEST = 12_000
+"""Letters of the longest position that is taken; one of 1,024 shards has fewer."""
 _PIECE = re.compile(r"([fFrRsSp])(\d{1,4})\.(\d{1,18})")
 
 
 def encode(position: Position) -> str:
     """The opaque form; `Bomnae-Position` and `position` carry it."""
-    plain = "~".join(f"{_LETTER[one.context, one.ingest]}{one.shard}.{one.sequence}" for one in position)
-    return urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+    plain = "~".join(f"{_LETTER[one.context, one.ingest]}{one.shard}.{one.sequence}" for one in position).encode()
+    return urlsafe_b64encode(plain if len(plain) < _MANY else zlib.compress(plain)).decode().rstrip("=")
 
 
 def decode(text: str, shards: Callable[[str], int]) -> Position:
     """Inverse of `encode`. Raises `InvalidError` for anything that no write of this city answered with."""
     try:
-        plain = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-    except ValueError:
+        said = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        # No piece begins like zlib's own first byte.
+        plain = (_unpacked(said) if said[:1] == b"x" else said).decode("ascii")
+    except (ValueError, zlib.error):
         raise InvalidError("min_position is not a position: give one exactly as a write answered it") from None
     pieces = []
     for word in plain.split("~"):
@@ -38,3 +45,11 @@ def decode(text: str, shards: Callable[[str], int]) -> Position:
             raise InvalidError("min_position names a shard that this city does not have")
         pieces.append(Piece(context, int(match[2]), int(match[3]), ingest))
     return tuple(pieces)
+
+
+def _unpacked(said: bytes) -> bytes:
+    unpacking = zlib.decompressobj()
+    plain = unpacking.decompress(said, 4 * LONGEST)
+    if not unpacking.eof:
+        raise ValueError("cut off, or larger than any position")
+    return plain

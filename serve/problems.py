@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from schemas import errors
 from serve.auth import ALLOWED
 from serve.head import ENDLESS
+from streams.api import JetStreamApiError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -39,6 +40,7 @@ STATUS: dict[type[errors.BomnaeError], tuple[int, str]] = {
     errors.UnknownEventError: (500, "unknown-event"),
     errors.PackError: (500, "pack"),
     errors.SetupError: (500, "setup"),
+    JetStreamApiError: (503, "log-refused"),
 }
 """Status and last part of the problem's `type`; an `AppendTimeoutError` is safe to repeat with its Idempotency-Key."""
 
@@ -68,7 +70,7 @@ def response(
 
 def of(error: errors.BomnaeError, instance: str = "") -> Response:
     """The response for an error raised on purpose."""
-    status, name = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+    status, name = next((STATUS[base] for base in type(error).__mro__ if base in STATUS), (500, "internal"))
     headers: dict[str, str] = {}
     more: dict[str, Any] = {}
     match error:

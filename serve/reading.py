@@ -32,7 +32,10 @@ QueryTime = Annotated[UtcTime, BeforeValidator(_rfc3339)]
 """A time in a query: RFC 3339 with its zone; pydantic alone would take `0.5` for a time, too."""
 MinPosition = Annotated[
     str | None,
-    Query(max_length=4000, description="Wait (at most 2 s, then 503) until the state holds this write's position."),
+    Query(
+        max_length=positions.LONGEST,
+        description="Wait (at most 2 s, then 503) until the state holds this write's position.",
+    ),
 ]
 
 

@@ -119,3 +119,13 @@ async def test_an_answer_names_a_thousand_refused_sensors_at_most(city, count):
     body = [reading("tilt-1", 1.0), *(reading(f"ghost-{number}", 1.0) for number in range(count))]
     answer = await city.post("/v1/readings", json=body, headers=DEVICE)
     assert len(answer.json()["refused"]) == min(count, 1000)
+
+
+async def test_where_a_repeat_waits_for_is_no_part_of_what_it_asks(city):
+    keyed = SAFETY | {"idempotency-key": "late"}
+    path, body = "/v1/facilities/bridge-1/maintenance", {"reason": "a"}
+    first = await city.post(path, json=body, headers=keyed)
+    for query in ("", "?min_position=ZjAuMQ", "?min%5Fposition=ZjAuMQ"):
+        again = await city.post(path + query, json=body, headers=keyed)
+        assert (again.status_code, again.json()) == (200, first.json())
+    assert (await city.post(f"{path}?other=1", json=body, headers=keyed)).status_code == 422

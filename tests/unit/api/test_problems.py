@@ -5,6 +5,7 @@ import pytest
 
 from schemas import errors
 from serve import problems
+from streams.api import JetStreamApiError
 from tests.unit.api.conftest import OPERATOR, SAFETY
 
 
@@ -14,7 +15,14 @@ def _all(cls):
 
 def test_every_error_of_ours_has_a_status():
     ours = {one for one in _all(errors.BomnaeError) if one.__module__ == "schemas.errors"} - {errors.BomnaeError}
-    assert ours == set(problems.STATUS)
+    assert ours == set(problems.STATUS) - {JetStreamApiError}
+
+
+def test_a_refusal_of_the_log_and_an_error_that_nobody_has_listed_are_problems_too():
+    class NewError(errors.BomnaeError): ...
+
+    assert problems.of(JetStreamApiError("LOG_ROAD_0", 10077, "maximum bytes exceeded")).status_code == 503
+    assert problems.of(NewError("what")).status_code == 500
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,17 @@
 
 import asyncio
 import gzip
+import zlib
+from base64 import urlsafe_b64encode
 
+import httpx
 import pyarrow as pa
 import pytest
 
 from schemas import tables
-from serve import paging, render
+from schemas.errors import InvalidError
+from serve import paging, positions, render
+from serve.backend import Piece
 from tests.unit.api.conftest import OPERATOR, ROAD, SAFETY, bearer, reading
 
 ARROW = {"accept": "application/vnd.apache.arrow.stream"}
@@ -99,13 +104,52 @@ async def test_a_large_table_is_rendered_aside_and_reads_the_same(city, monkeypa
 
 
 async def test_rendered_bodies_are_forgotten_when_they_fill_their_room(backend):
-    renderer = render.Renderer(max_bytes=1000)
+    renderer = render.Renderer(max_bytes=30_000)
     view = backend.view("facility")
     for number in range(50):
-        renderer._keep(number, b"x" * 300, render.JSON, view)
-        renderer._keep(number, b"x" * 300, render.JSON, view)
+        renderer._keep(number, b"x" * 9_000, render.JSON, view)
+        renderer._keep(number, b"x" * 9_000, render.JSON, view)
     assert len(renderer._kept) == 3
-    assert renderer._bytes == 900
+    assert renderer._bytes == sum(one.size for one in renderer._kept.values())
+
+
+async def test_small_bodies_under_long_keys_do_not_outgrow_their_room(make_app, city):
+    app = make_app()
+    app.state.renderer = renderer = render.Renderer(max_bytes=100_000)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city") as client:
+        for number in range(100):
+            cursor = paging.encode((f"zzz-{number}-" + "x" * 600,))
+            assert (await client.get("/v1/facilities", params={"cursor": cursor})).status_code == 200
+    assert len(renderer._kept) < 100_000 / 1_500
+
+
+async def test_what_was_compressed_counts_too(make_app, city):
+    app = make_app()
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://city") as client:
+        for _ in range(2):
+            assert (await client.get("/v1/sensors/latest")).headers["content-encoding"] == "gzip"
+    (kept,) = app.state.renderer._kept.values()
+    assert app.state.renderer._bytes == kept.size > len(kept.body) + len(kept.gzipped)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (render.ARROW, render.ARROW),
+        (f"application/json, {render.ARROW}", render.ARROW),
+        (f"application/json;q=0.5, {render.ARROW.upper()}; q=0.8", render.ARROW),
+        (f"application/json, {render.ARROW};q=0.8", render.JSON),
+        (f"{render.ARROW};q=0", render.JSON),
+        (f"{render.ARROW};q=0.000, */*", render.JSON),
+        (f"{render.ARROW};q=x", render.JSON),
+        ("*/*", render.JSON),
+    ],
+)
+async def test_arrow_comes_to_who_wants_it(city, accept, kind):
+    answer = await city.get("/v1/facilities", headers={"accept": accept})
+    assert answer.headers["content-type"] == kind
 
 
 @pytest.mark.parametrize(
@@ -277,3 +321,17 @@ async def test_a_stream_without_end_has_no_head_and_every_other_get_names_it(cit
     live = await city.head("/v1/live")
     assert (live.status_code, live.headers["allow"]) == (405, "GET")
     assert (await city.delete("/v1/facilities")).headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("shards", [1, 40, 220, 1024])
+def test_a_position_of_many_shards_is_taken_back(shards):
+    position = tuple(Piece("road", number, 9_876_543_210 - 7919 * number**2) for number in range(shards))
+    text = positions.encode(position)
+    assert len(text) <= positions.LONGEST
+    assert positions.decode(text, lambda _: shards) == position
+
+
+@pytest.mark.parametrize("said", [b"x", zlib.compress(b"f0.1~!"), zlib.compress(b"f0.1~" * 9)[:-9], zlib.compress(b"")])
+def test_what_only_looks_compressed_is_no_position(said):
+    with pytest.raises(InvalidError):
+        positions.decode(urlsafe_b64encode(said).decode(), lambda _: 1)
