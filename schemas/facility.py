@@ -143,7 +143,10 @@ class RegisterFacility(FacilityCommand):
 
 
 class RegisterSensor(FacilityCommand):
-    """Attach a sensor, or change its facts; the same facts again change nothing. Sensor ids are unique in the city."""
+    """Attach a sensor, or change its facts; the same facts again change nothing.
+
+    Sensor ids are unique in the city (how far that is kept: `serve.unique`).
+    """
 
     sensor: EntityId
     facts: SensorFacts

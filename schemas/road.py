@@ -34,7 +34,7 @@ class SegmentFacts(Frozen):
 
 
 class RoadFacts(Frozen):
-    """What a road is. Segments are unique in the city."""
+    """What a road is. Segments are unique in the city (how far that is kept: `serve.unique`)."""
 
     name_ko: Name
     name_en: Name

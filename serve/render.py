@@ -99,7 +99,7 @@ class Job:
 
 
 class Renderer:
-    """Remembers rendered bodies up to about `max_bytes` of memory, keys included, and the frames of the newest views."""
+    """Remembers rendered bodies up to about `max_bytes` with their keys, and the frames of the newest views."""
 
     def __init__(self, max_bytes: int = 128_000_000) -> None:
         self._kept: OrderedDict[Hashable, Rendered] = OrderedDict()

@@ -2,18 +2,17 @@
 
 from typing import Annotated, Literal
 
-import polars as pl
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from schemas.api import Note, Shelving
 from schemas.base import EntityId
-from schemas.errors import NotFoundError
 from schemas.facility import AcknowledgeAlarm, ClearAlarm, Level, ShelveAlarm, UnshelveAlarm
 from serve import openapi
 from serve.idempotency import OnceFor
-from serve.reading import Listing, Page, frame, view_of
+from serve.reading import Listing, Page, view_of
 from serve.routing import router
+from serve.unique import owner_of
 from serve.writing import stamp, submit
 
 routes = router("alarms")
@@ -31,6 +30,12 @@ Alarm = Annotated[
 ]
 
 
+Which = Annotated[
+    EntityId | None,
+    Query(description="Its facility; needed only where two facilities have a sensor of this id (else 409)."),
+]
+
+
 class AlarmQuery(Page):
     """Which alarms."""
 
@@ -40,7 +45,7 @@ class AlarmQuery(Page):
 
 
 _NO_NOTE = Note()
-_LISTING = Listing("alarms", ("alarm",), hidden=HIDDEN)
+_LISTING = Listing("alarms", ("alarm", "facility"), (str, str), hidden=HIDDEN)
 
 
 @routes.get("/v1/alarms", responses=openapi.page("Alarm"), summary="Alarms on the list")
@@ -49,41 +54,42 @@ async def list_alarms(request: Request, query: Annotated[AlarmQuery, Query()]) -
     return await _LISTING.answer(request, await view_of(request, "facility", query, query.facility), query)
 
 
-def _facility_of(request: Request, alarm: str) -> str:
+def _facility_of(request: Request, alarm: str, named: str | None) -> str:
     # By the sensor, not the alarm: a cleared alarm has left the list, and acting on it again must change nothing.
-    sensors = frame(request, request.app.state.backend.view("facility"), "sensors")
-    found = sensors.filter(pl.col("sensor") == alarm.partition(".")[0])["facility"]
-    if found.is_empty():
-        raise NotFoundError("alarm", alarm)
-    return str(found[0])
+    view = request.app.state.backend.view("facility")
+    return owner_of(request, view, "sensors", "sensor", alarm.partition(".")[0], named)
 
 
 @routes.post("/v1/alarms/{alarm}/acknowledge", responses=openapi.written(), summary="Acknowledge an alarm")
-async def acknowledge(request: Request, alarm: Alarm, once: OnceFor, body: Note = _NO_NOTE) -> Response:
+async def acknowledge(
+    request: Request, alarm: Alarm, once: OnceFor, body: Note = _NO_NOTE, facility: Which = None
+) -> Response:
     """An operator has seen it; once it has also returned to normal it leaves the list."""
-    facility = _facility_of(request, alarm)
-    command = AcknowledgeAlarm(**stamp(request), facility=facility, alarm=alarm, note=body.note)
+    whose = _facility_of(request, alarm, facility)
+    command = AcknowledgeAlarm(**stamp(request), facility=whose, alarm=alarm, note=body.note)
     return await submit(request, [command], once)
 
 
 @routes.post("/v1/alarms/{alarm}/shelve", responses=openapi.written(), summary="Silence an alarm for a time")
-async def shelve(request: Request, alarm: Alarm, body: Shelving, once: OnceFor) -> Response:
+async def shelve(request: Request, alarm: Alarm, body: Shelving, once: OnceFor, facility: Which = None) -> Response:
     """It counts into no risk until then; at most 7 days ahead."""
-    facility = _facility_of(request, alarm)
-    command = ShelveAlarm(**stamp(request), facility=facility, alarm=alarm, until=body.until, reason=body.reason)
+    whose = _facility_of(request, alarm, facility)
+    command = ShelveAlarm(**stamp(request), facility=whose, alarm=alarm, until=body.until, reason=body.reason)
     return await submit(request, [command], once)
 
 
 @routes.post("/v1/alarms/{alarm}/unshelve", responses=openapi.written(), summary="End the silence of an alarm")
-async def unshelve(request: Request, alarm: Alarm, once: OnceFor) -> Response:
+async def unshelve(request: Request, alarm: Alarm, once: OnceFor, facility: Which = None) -> Response:
     """Before its time."""
-    facility = _facility_of(request, alarm)
-    return await submit(request, [UnshelveAlarm(**stamp(request), facility=facility, alarm=alarm)], once)
+    whose = _facility_of(request, alarm, facility)
+    return await submit(request, [UnshelveAlarm(**stamp(request), facility=whose, alarm=alarm)], once)
 
 
 @routes.post("/v1/alarms/{alarm}/clear", responses=openapi.written(), summary="Take an alarm off the list")
-async def clear(request: Request, alarm: Alarm, once: OnceFor, body: Note = _NO_NOTE) -> Response:
+async def clear(
+    request: Request, alarm: Alarm, once: OnceFor, body: Note = _NO_NOTE, facility: Which = None
+) -> Response:
     """Only one that has returned to normal; 409 while its condition lasts."""
-    facility = _facility_of(request, alarm)
-    command = ClearAlarm(**stamp(request), facility=facility, alarm=alarm, note=body.note)
+    whose = _facility_of(request, alarm, facility)
+    command = ClearAlarm(**stamp(request), facility=whose, alarm=alarm, note=body.note)
     return await submit(request, [command], once)

@@ -30,6 +30,7 @@ from serve.paging import Cursor, Limit
 from serve.reading import Listing, Moment, Page, answer, frame, view_of
 from serve.routes.alarms import HIDDEN as ALARMS_HIDDEN
 from serve.routing import router
+from serve.unique import refuse_taken
 from serve.writing import stamp, submit
 
 routes = router("facilities")
@@ -91,7 +92,8 @@ async def put_facility(request: Request, facility: Facility, body: FacilityFacts
 async def put_sensor(
     request: Request, facility: Facility, sensor: Sensor, body: SensorFacts, once: OnceFor
 ) -> Response:
-    """The same facts again change nothing. Sensor ids are unique in the city."""
+    """The same facts again change nothing. Sensor ids are unique in the city: one of another facility is 409."""
+    refuse_taken(request, "facility", "sensors", "sensor", [sensor], facility)
     command = RegisterSensor(**stamp(request), facility=facility, sensor=sensor, facts=body)
     return await submit(request, [command], once)
 

@@ -136,23 +136,32 @@ def _split(request: Request, table: pa.Table) -> tuple[list[Refusal], list[tuple
     sensors = pc.cast(table["sensor"], pa.string())
     distinct = pc.unique(sensors).to_pylist()
     known = frame(request, backend.view("facility"), "sensors").filter(pl.col("sensor").is_in(distinct))
-    owners = {row[0]: (row[1], row[2]) for row in known.select("sensor", "facility", "gateway").iter_rows()}
+    owners: dict[str, list[tuple[str, str | None]]] = defaultdict(list)
+    for sensor, *owner in known.select("sensor", "facility", "gateway").iter_rows():
+        owners[sensor].append((owner[0], owner[1]))
     refused: list[Refusal] = []
-    mine: dict[int, list[str]] = defaultdict(list)
+    mine: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for sensor in distinct:
-        facility, gateway = owners.get(sensor, (None, None))
-        if facility is None:
-            refused.append(Refusal(sensor=sensor, reason="is not registered"))
-        elif facility == sender.facility or (gateway is not None and gateway == sender.gateway):
-            mine[subjects.partition(facility, backend.shards("facility"))].append(sensor)
+        own = [
+            facility
+            for facility, gateway in owners.get(sensor, ())
+            if facility == sender.facility or (gateway is not None and gateway == sender.gateway)
+        ]
+        if len(own) == 1:
+            mine[subjects.partition(own[0], backend.shards("facility"))].append((sensor, own[0]))
+        elif own:
+            refused.append(
+                Refusal(sensor=sensor, reason=f"is a sensor of {' and '.join(own)}: register it anew under another id")
+            )
         else:
-            refused.append(Refusal(sensor=sensor, reason="is not a sensor of this sender"))
+            why = "is not a sensor of this sender" if sensor in owners else "is not registered"
+            refused.append(Refusal(sensor=sensor, reason=why))
     kind = f"{subjects.GATEWAY_PREFIX}{sender.gateway}" if sender.gateway else subjects.READINGS
     batches = []
-    for shard, names in sorted(mine.items()):
-        whole = len(names) == len(distinct)
-        rows = table if whole else table.filter(pc.is_in(sensors, pa.array(names, pa.string())))
-        batches.append((shard, subjects.raw("facility", owners[names[0]][0], kind), rows))
+    for shard, found in sorted(mine.items()):
+        names = [sensor for sensor, _ in found]
+        rows = table if len(names) == len(distinct) else table.filter(pc.is_in(sensors, pa.array(names, pa.string())))
+        batches.append((shard, subjects.raw("facility", found[0][1], kind), rows))
     return refused, batches
 
 

@@ -19,6 +19,7 @@ from serve.paging import Cursor, Limit
 from serve.reading import Listing, Moment, Whole, answer, frame, view_of
 from serve.routes.works import HIDDEN as WORKS_HIDDEN
 from serve.routing import router
+from serve.unique import refuse_taken
 from serve.writing import stamp, submit
 
 routes = router("roads")
@@ -53,7 +54,7 @@ def _collection(rows: pl.DataFrame, following: str | None) -> bytes:
     return b'{"type":"FeatureCollection","features":%b,"next":%b}' % (_features(rows), orjson.dumps(following))
 
 
-_LISTING = Listing("segments", ("segment",), page=_collection, media_type=render.GEOJSON)
+_LISTING = Listing("segments", ("segment", "road"), (str, str), page=_collection, media_type=render.GEOJSON)
 
 
 @routes.get("/v1/roads", responses=openapi.collection("Segment"), summary="Road segments with their status")
@@ -96,8 +97,10 @@ async def road_history(request: Request, road: Road, limit: Limit = 100, cursor:
 async def put_road(request: Request, road: Road, body: RoadBody, once: OnceFor) -> Response:
     """The same facts again change nothing; segments are added or changed, never removed.
 
-    A request brings at most 2,000 segments, each with a line of at most 2,000 points.
+    A request brings at most 2,000 segments, each with a line of at most 2,000 points. Segment ids are unique in the
+    city: one of another road is 409.
     """
+    refuse_taken(request, "road", "segments", "segment", [one.segment for one in body.segments], road)
     return await submit(request, [RegisterRoad(**stamp(request), road=road, facts=body)], once)
 
 

@@ -22,7 +22,7 @@ class SensorQuery(Whole):
     stale: bool | None = None
 
 
-_LISTING = Listing("sensors", ("sensor",))
+_LISTING = Listing("sensors", ("sensor", "facility"), (str, str))
 
 
 @routes.get("/v1/sensors/latest", responses=openapi.page("Sensor"), summary="Latest values of all sensors")

@@ -45,8 +45,8 @@ def _by_urgency(rows: pl.DataFrame, _: Filters) -> pl.DataFrame:
     )
 
 
-_URGENCY = ("_cleared", "rank", "_since", "segment")
-_SEGMENTS = Listing("segments", _URGENCY, (int, str, int, str), prepare=_by_urgency)
+_URGENCY = ("_cleared", "rank", "_since", "segment", "road")
+_SEGMENTS = Listing("segments", _URGENCY, (int, str, int, str, str), prepare=_by_urgency)
 _EVENTS = Listing("snow", ("snow", "road"), (str, str))
 
 

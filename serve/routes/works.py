@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from schemas.api import Cancel, Extend, Finish, Start, Work, WorkChange
 from schemas.base import EntityId
-from schemas.errors import NotFoundError
 from schemas.road import CancelWork, ExtendWork, FinishWork, PermitWork, StartWork, WorkCommand, WorkState
 from serve import openapi
 from serve.idempotency import OnceFor
-from serve.reading import Filters, Listing, MinPosition, Page, QueryTime, frame, view_after, view_of
+from serve.reading import Filters, Listing, MinPosition, Page, QueryTime, view_after, view_of
 from serve.routing import router
+from serve.unique import owner_of, refuse_taken
 from serve.writing import stamp, submit
 
 routes = router("works")
@@ -21,6 +21,11 @@ HIDDEN = ("operator",)
 """Columns for staff alone: who digs may be a person; the public feed leaves it out too."""
 
 WorkId = Annotated[EntityId, Path(description="Id of the work.", examples=["work-2026-17"])]
+
+
+WhichRoad = Annotated[
+    EntityId | None, Query(description="Its road; needed only where two roads have a work of this id (else 409).")
+]
 
 
 class WorkQuery(Page):
@@ -42,7 +47,7 @@ def _active(rows: pl.DataFrame, filters: Filters) -> pl.DataFrame:
     return rows.filter((begin <= at) & (end.is_null() | (end > at)) & (pl.col("state") != "cancelled"))
 
 
-_LISTING = Listing("works", ("work",), hidden=HIDDEN, prepare=_active)
+_LISTING = Listing("works", ("work", "road"), (str, str), hidden=HIDDEN, prepare=_active)
 
 
 @routes.get("/v1/works", responses=openapi.page("Work"), summary="Works on the roads")
@@ -53,21 +58,24 @@ async def list_works(request: Request, query: Annotated[WorkQuery, Query()]) -> 
 
 @routes.post("/v1/works", status_code=201, responses=openapi.written(201), summary="Permit a work")
 async def permit(request: Request, body: Work, once: OnceFor) -> Response:
-    """The same permit again changes nothing; another under the same id is 409."""
+    """The same permit again changes nothing; another under the same id is 409, also on another road."""
+    refuse_taken(request, "road", "works", "work", [body.work], body.road)
     command = PermitWork(**stamp(request), **dict(body))
     return await submit(request, [command], once, 201, f"/v1/works?road={body.road}")
 
 
 @routes.patch("/v1/works/{work}", responses=openapi.written(), summary="Start, extend, finish or cancel a work")
 async def change_work(
-    request: Request, work: WorkId, body: WorkChange, once: OnceFor, min_position: MinPosition = None
+    request: Request,
+    work: WorkId,
+    body: WorkChange,
+    once: OnceFor,
+    min_position: MinPosition = None,
+    road: WhichRoad = None,
 ) -> Response:
     """Give the permit's position as `min_position` to act on a work permitted a moment ago."""
     view = await view_after(request, "road", min_position)
-    found = frame(request, view, "works").filter(pl.col("work") == work)["road"]
-    if found.is_empty():
-        raise NotFoundError("work", work)
-    whose = {**stamp(request), "road": found[0], "work": work}
+    whose = {**stamp(request), "road": owner_of(request, view, "works", "work", work, road), "work": work}
     command: WorkCommand
     match body:
         case Start():
