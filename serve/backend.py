@@ -14,6 +14,11 @@ from serve.search.protocol import Search
 from streams.rejected import Rejected
 
 
+def part_of(key: str | None, command: Command) -> str:
+    """The key of one command of a request under `key`, none without: by its entity, whatever stands beside it."""
+    return "" if key is None else f"{key}#{command.entity}"
+
+
 class Piece(NamedTuple):
     """A place in one shard's history: a sequence of its LOG, or, with `ingest`, of its context's INGEST."""
 
@@ -146,7 +151,7 @@ class Backend(Protocol):
     ) -> Answer:
         """Decide commands, each in its shard, in order within a shard; all durable when it returns.
 
-        `trace` is the `traceparent` that their events carry on.
+        With a key each is to another entity. `trace` is the `traceparent` that their events carry on.
 
         With a `key` (scoped to the principal), a repeat with the same digest gives the first answer, from any replica
         and after a restart; with another digest `IdempotencyConflictError`. Raises what the decider raises.

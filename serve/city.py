@@ -20,7 +20,7 @@ from schemas.base import Command, micros
 from schemas.errors import BomnaeError, GoneError, LogGapError, UnavailableError
 from schemas.registry import read_event
 from schemas.settings import Settings
-from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View
+from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from serve.pictures.cards import cards
 from serve.pictures.encoder import Described
 from serve.search.actor import Calls
@@ -156,10 +156,9 @@ class City:
         at, digest = micros(self.now()), request_digest or ""
         if key is not None:
             await self.claim(key, digest)
-        keys = [f"{key}#{index}" if key is not None else "" for index in range(len(commands))]
         requests = [
-            Request(self._shard(command), command, keys[index], digest, at, trace=trace)
-            for index, command in enumerate(commands)
+            Request(self._shard(command), command, part_of(key, command), digest, at, trace=trace)
+            for command in commands
         ]
         entries = await self._ask(requests)
         last: dict[ShardKey, int] = {}

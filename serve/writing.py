@@ -34,6 +34,21 @@ async def submit(
     return Response(body, status, headers, "application/json")
 
 
+async def as_first(request: Request, once: Once, find: Callable[[], Sequence[str]]) -> list[str]:
+    """The entities that a request is about: those that `find` found when its key came first, or finds now.
+
+    "All roads" are others tomorrow, and a repeat has to mean the same ones. They are kept beside the claim of the key.
+    """
+    backend: Backend = request.app.state.backend
+    if once.key is None or once.digest is None:
+        return list(find())
+    if not (said := await backend.claim(once.key, once.digest)):
+        found = orjson.dumps({"entities": list(find())}).decode()
+        said = await backend.claim(once.key, once.digest, found)
+    entities: list[str] = orjson.loads(said)["entities"]
+    return entities
+
+
 async def accept(request: Request, once: Once, act: Callable[[], Awaitable[dict[str, Any]]]) -> Response:
     """Act, which must be safe to repeat, and answer 202 with what it says, its `position` among it.
 

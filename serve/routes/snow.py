@@ -15,7 +15,7 @@ from serve import openapi
 from serve.idempotency import OnceFor
 from serve.reading import Filters, Listing, MinPosition, Page, frame, view_after, view_of
 from serve.routing import router
-from serve.writing import stamp, submit
+from serve.writing import as_first, stamp, submit
 
 routes = router("snow")
 SnowId = Annotated[EntityId, Path(description="Id of the snow event.", examples=["snow-2026-01-15"])]
@@ -63,9 +63,11 @@ async def list_events(request: Request, query: Annotated[SnowEventQuery, Query()
 
 
 def _known(request: Request, table: str, roads: Sequence[str] | None, snow: str | None = None) -> list[str]:
-    """The roads named, all of which must be in the table (of this event), or all that are."""
+    """The roads named, all of which must be in the table (of this event), or all that are; `NotFoundError` for none."""
     rows = frame(request, request.app.state.backend.view("road"), table)
     known = (rows if snow is None else rows.filter(pl.col("snow") == snow))["road"].sort().to_list()
+    if roads is None and not known:
+        raise NotFoundError("road", "*") if snow is None else NotFoundError("snow event", snow)
     if roads is None:
         return known
     if unknown := set(roads).difference(known):
@@ -76,9 +78,7 @@ def _known(request: Request, table: str, roads: Sequence[str] | None, snow: str 
 @routes.post("/v1/snow", status_code=201, responses=openapi.written(201), summary="Snow reaches roads")
 async def begin(request: Request, body: Snow, once: OnceFor) -> Response:
     """On the roads named, or on all: one idempotent command each, so a repeat finishes what an outage cut short."""
-    roads = _known(request, "roads", body.roads)
-    if not roads:
-        raise NotFoundError("road", "*")
+    roads = await as_first(request, once, lambda: _known(request, "roads", body.roads))
     stamped = stamp(request)
     commands = [
         BeginSnow(**stamped, road=road, snow=body.snow, depth_cm=body.depth_cm, synthetic=body.synthetic)
@@ -93,8 +93,7 @@ async def change(
 ) -> Response:
     """On the roads named, or on all that it reached; uncleared segments stay uncleared when it ends."""
     await view_after(request, "road", min_position)
-    if not (roads := _known(request, "snow", body.roads, snow)):
-        raise NotFoundError("snow event", snow)
+    roads = await as_first(request, once, lambda: _known(request, "snow", body.roads, snow))
     stamped = stamp(request)
     if isinstance(body, Measure):
         depth = body.depth_cm

@@ -19,7 +19,7 @@ from actors.sighting.context import SightingContext
 from schemas.base import Command, from_micros, micros
 from schemas.errors import GoneError, NotFoundError, UnavailableError
 from schemas.registry import read_event
-from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View
+from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from streams.blobs import MemoryBlobs
 from streams.feed import messages
 from streams.ingest import Observed
@@ -159,9 +159,9 @@ class MemoryBackend:
         if key is not None:
             await self.claim(key, request_digest or "")
         asked = []
-        for index, command in enumerate(commands):
+        for command in commands:
             number = partition(command.entity, COUNTS[command.context])
-            one = Asked(command, f"{key}#{index}" if key else "", request_digest or "", at, trace=trace)
+            one = Asked(command, part_of(key, command), request_digest or "", at, trace=trace)
             self.owned[command.context, number].shard.submit(one)
             asked.append((command.context, number, one))
         await self.settle()

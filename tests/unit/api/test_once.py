@@ -3,7 +3,8 @@
 import pytest
 
 from schemas.errors import UnavailableError
-from tests.unit.api.conftest import OPERATOR, SAFETY, TILT, bearer, reading
+from tests.unit.api.conftest import OPERATOR, ROAD, ROAD_FACTS, SAFETY, TILT, bearer, reading
+from tests.unit.api.memory import MemoryBackend
 
 DEVICE = bearer("device", facility="bridge-1")
 KEYED = DEVICE | {"idempotency-key": "batch-17"}
@@ -129,3 +130,44 @@ async def test_where_a_repeat_waits_for_is_no_part_of_what_it_asks(city):
         again = await city.post(path + query, json=body, headers=keyed)
         assert (again.status_code, again.json()) == (200, first.json())
     assert (await city.post(f"{path}?other=1", json=body, headers=keyed)).status_code == 422
+
+
+async def test_snow_on_all_roads_means_those_of_the_first_request(city):
+    keyed, body = ROAD | {"idempotency-key": "snow"}, {"snow": "snow-1", "depth_cm": 3.0}
+    first = await city.post("/v1/snow", json=body, headers=keyed)
+    assert {event["road"] for event in first.json()["events"]} == {"alley", "jungang"}
+    # Before the others by name, and between them.
+    for road in ("a-new-road", "city-hall-ro"):
+        facts = ROAD_FACTS | {"segments": [{"segment": f"{road}-1"}]}
+        assert (await city.put(f"/v1/roads/{road}", json=facts, headers=ROAD)).status_code == 200
+    again = await city.post("/v1/snow", json=body, headers=keyed)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    assert [one["road"] for one in (await city.get("/v1/snow-events")).json()["items"]] == ["alley", "jungang"]
+
+
+async def test_a_measure_of_all_roads_means_those_that_the_snow_had_reached(city):
+    await city.post("/v1/snow", json={"snow": "snow-1", "depth_cm": 3.0, "roads": ["jungang"]}, headers=ROAD)
+    keyed, body = ROAD | {"idempotency-key": "deeper"}, {"action": "measure", "depth_cm": 9.0}
+    first = await city.patch("/v1/snow/snow-1", json=body, headers=keyed)
+    await city.post("/v1/snow", json={"snow": "snow-1", "depth_cm": 1.0, "roads": ["alley"]}, headers=ROAD)
+    assert (await city.patch("/v1/snow/snow-1", json=body, headers=keyed)).json() == first.json()
+    found = (await city.get("/v1/snow-events")).json()["items"]
+    assert [(one["road"], one["depth_cm"]) for one in found] == [("alley", 1.0), ("jungang", 9.0)]
+
+
+async def test_a_repeat_finishes_what_was_cut_short_for_the_same_roads(city, backend, monkeypatch):
+    keyed, body = ROAD | {"idempotency-key": "snow"}, {"snow": "snow-1", "depth_cm": 3.0}
+
+    async def cut_short(commands, *more):
+        await MemoryBackend.submit(backend, commands[:1], *more)
+        raise UnavailableError("the second shard is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "submit", cut_short)
+        assert (await city.post("/v1/snow", json=body, headers=keyed)).status_code == 503
+    facts = ROAD_FACTS | {"segments": [{"segment": "a-new-road-1"}]}
+    await city.put("/v1/roads/a-new-road", json=facts, headers=ROAD)
+    events = (await city.post("/v1/snow", json=body, headers=keyed)).json()["events"]
+    assert {event["road"] for event in events} == {"alley", "jungang"}
+    assert len((await city.get("/v1/snow-events")).json()["items"]) == 2
