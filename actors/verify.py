@@ -149,6 +149,10 @@ class Watched:
             yield record
             self._report(self.name, record.sequence, max(newest, record.sequence))
 
+    async def sealed(self, record: Record) -> bool:
+        """See `EventStore`."""
+        return await self._store.sealed(record)
+
 
 def _compare(whole: ShardState[Any], again: ShardState[Any], log: str) -> None:
     """Whether two rebuilt states are one. The domain's part is in the digests."""

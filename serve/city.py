@@ -1,7 +1,7 @@
 """The city behind the routes on a running node: shard actors for writes, mapped tables for reads, NATS for streams."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -29,6 +29,7 @@ from serve.search.router import Router
 from serve.views import Views
 from streams import live, rejected
 from streams.connection import Connection, access_of
+from streams.log import Record, sealed_alone
 from streams.rejected import Rejected
 from streams.subjects import ingest_stream, log_subject, partition
 from streams.tending import FULL_BYTES, free_bytes
@@ -211,17 +212,16 @@ class City:
     async def history(self, context: str, entity: str, after: int, limit: int) -> list[HistoryItem]:
         """See `Backend`."""
         shard = partition(entity, self.shards(context))
-        found: list[HistoryItem] = []
-        records = self._log.store(context, shard).read(after, log_subject(context, shard, entity, "*"))
-        async with aclosing(records):  # type: ignore[type-var]
-            async for record in records:
-                data = read_event(record.type, record.data)
-                found.append(
-                    HistoryItem(record.sequence, record.id, data.type, record.time, data.model_dump(mode="json"))
-                )
-                if len(found) == limit:
-                    break
-        return found
+        store = self._log.store(context, shard)
+        found: list[Record] = []
+        while len(found) < limit:
+            wanted = limit - len(found)
+            some = await _some(store.read(after, log_subject(context, shard, entity, "*")), wanted)
+            found += await sealed_alone(store, some)
+            if len(some) < wanted:
+                break
+            after = some[-1].sequence
+        return [_told(record) for record in found]
 
     async def view_at(self, context: str, as_of: datetime, entity: str | None) -> View:
         """See `Backend`. Replays in a thread of its own, so that live requests go on."""
@@ -277,6 +277,22 @@ class City:
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError("the node's metrics agent does not answer") from error
+
+
+async def _some(records: AsyncIterator[Record], most: int) -> list[Record]:
+    """The first records of a reader, which is closed."""
+    found: list[Record] = []
+    async with aclosing(records):  # type: ignore[type-var]
+        async for record in records:
+            found.append(record)
+            if len(found) == most:
+                break
+    return found
+
+
+def _told(record: Record) -> HistoryItem:
+    data = read_event(record.type, record.data)
+    return HistoryItem(record.sequence, record.id, data.type, record.time, data.model_dump(mode="json"))
 
 
 async def _items(messages: AsyncGenerator[live.Said, None]) -> AsyncGenerator[FeedItem, None]:

@@ -7,32 +7,42 @@ import polars as pl
 from fastapi import Request
 from starlette.responses import Response
 
-from schemas.base import from_micros
+from schemas.base import Frozen, from_micros
 from schemas.errors import NotFoundError
 from schemas.registry import read_event
-from serve import paging
+from serve import paging, render
 from serve.backend import Backend, HistoryItem
-from serve.reading import frame
+from serve.paging import Limit
+from serve.reading import MinPosition, frame, view_after
 from streams.feed import project
 
 _ENTITIES = {"facility": "facilities", "road": "roads"}
 """The table that holds a row for each entity of a context, in a column of the context's name."""
 
 
-async def events_of(request: Request, context: str, entity: str, limit: int, cursor: str | None) -> Response:
+class History(Frozen):
+    """Which events. Unknown parameters are refused, `as_of` among them: a history is of all times."""
+
+    limit: Limit = 100
+    cursor: paging.Cursor = None
+    min_position: MinPosition = None
+
+
+async def events_of(request: Request, context: str, entity: str, asked: History) -> Response:
     """A page of an entity's events in log order. Without a staff role a page may hold fewer than `limit`.
 
-    Raises `NotFoundError` for an entity that is not there.
+    Raises `NotFoundError` for an entity that is not there, and what `view_after` raises.
     """
     backend: Backend = request.app.state.backend
-    if frame(request, backend.view(context), _ENTITIES[context]).filter(pl.col(context) == entity).is_empty():
+    (after,) = paging.decode(asked.cursor, int) or (0,)
+    view = await view_after(request, context, asked.min_position)
+    if frame(request, view, _ENTITIES[context]).filter(pl.col(context) == entity).is_empty():
         raise NotFoundError(context, entity)
-    (after,) = paging.decode(cursor, int) or (0,)
-    found = await backend.history(context, entity, max(after, 0), limit)
+    found = await backend.history(context, entity, max(after, 0), asked.limit)
     items = [shown for one in found if (shown := _shown(one, request.state.principal.staff)) is not None]
-    following = paging.encode((found[-1].sequence,)) if len(found) == limit else None
+    following = paging.encode((found[-1].sequence,)) if len(found) == asked.limit else None
     body = orjson.dumps({"items": items, "next": following}, option=orjson.OPT_UTC_Z)
-    return Response(body, headers={"cache-control": "no-cache"}, media_type="application/json")
+    return render.rendered_of(body, render.JSON, view).answer(request)
 
 
 def _shown(item: HistoryItem, staff: bool) -> dict[str, Any] | None:

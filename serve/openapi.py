@@ -177,12 +177,18 @@ def _content(media_type: str, schema: Json) -> Json:
 
 def page(name: str) -> Responses:
     """A page of rows as JSON or Arrow, or 304."""
-    schema = {
-        "type": "object",
-        "required": ["items", "next"],
-        "properties": {"items": _list(name), "next": {"type": ["string", "null"]}},
-    }
-    return {200: {"description": "A page.", "content": _content("application/json", schema)}, **_NOT_MODIFIED}
+    return {200: {"description": "A page.", "content": _content("application/json", _page(name))}, **_NOT_MODIFIED}
+
+
+def json_page(name: str, *, tagged: bool) -> Responses:
+    """A page of items that are no rows of a table; `tagged`: or 304."""
+    found: Responses = {200: {"description": "A page.", "content": {_JSON: {"schema": _page(name)}}}}
+    return found | _NOT_MODIFIED if tagged else found
+
+
+def _page(name: str) -> Json:
+    properties = {"items": _list(name), "next": {"type": ["string", "null"]}}
+    return {"type": "object", "required": ["items", "next"], "properties": properties}
 
 
 def one(name: str) -> Responses:

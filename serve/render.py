@@ -67,6 +67,14 @@ class Rendered:
         return Response(self.gzipped, 200, headers, self.media_type)
 
 
+def rendered_of(body: bytes, media_type: str, view: View) -> Rendered:
+    """A body that tells what the view holds."""
+    # Weak, since gzip has the same tag; of the body, so that an unrelated commit changes nothing.
+    etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    position = positions.encode(tuple(Piece(view.context, shard, at) for shard, at in view.positions.items()))
+    return Rendered(body, media_type, etag, position)
+
+
 def _matches(condition: str | None, etag: str) -> bool:
     if condition is None:
         return False
@@ -135,10 +143,8 @@ class Renderer:
         return answer
 
     def _keep(self, key: Hashable, body: bytes, media_type: str, view: View, key_size: int = 0) -> Rendered:
-        # Weak, since gzip has the same tag; of the body, so that an unrelated commit changes nothing.
-        etag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        position = positions.encode(tuple(Piece(view.context, shard, at) for shard, at in view.positions.items()))
-        rendered = Rendered(body, media_type, etag, position, key_size)
+        rendered = rendered_of(body, media_type, view)
+        rendered.key_size = key_size
         if (before := self._kept.pop(key, None)) is not None:
             self._bytes -= before.counted
         self._kept[key] = rendered

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from base64 import b64decode
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
@@ -10,16 +11,17 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from schemas.errors import LogGapError, UnavailableError
-from streams.api import request
+from streams.api import JetStreamApiError, request
 from streams.batch import Message, append_batch
-from streams.codec import log_head_of, record_of
+from streams.codec import APPEND_ID, log_head_of, record_of
 from streams.ingest import Observed, take_upto
-from streams.log import MAX_BATCH, Position, Record
+from streams.log import MAX_BATCH, SHARD_ENTITY, Position, Record
 from streams.pull import PullReader, stream_position
-from streams.subjects import ingest_filter, ingest_stream, log_stream, parse_ingest
+from streams.subjects import ingest_filter, ingest_stream, log_stream, log_subject, parse_ingest
 
 _IDLE_S = 15.0
 _LAG_S = 0.05
+_NO_MESSAGE = 10037
 
 
 class JetStreamStore:
@@ -28,6 +30,7 @@ class JetStreamStore:
     def __init__(self, nc: Client, context: str, shard: int, timeout_s: float = 5.0) -> None:
         self._nc, self._timeout_s = nc, timeout_s
         self.name = log_stream(context, shard)
+        self._seals = log_subject(context, shard, SHARD_ENTITY, "*")
 
     async def last_sequence(self) -> int:
         """See `EventStore`."""
@@ -58,6 +61,17 @@ class JetStreamStore:
             if time.monotonic() > deadline:
                 raise UnavailableError(f"{self.name} ends at {last} for its reader, at {newest} for its leader")
             await asyncio.sleep(_LAG_S)
+
+    async def sealed(self, record: Record) -> bool:
+        """See `EventStore`."""
+        asked = {"seq": record.sequence + 1, "next_by_subj": self._seals}
+        try:
+            found = await request(self._nc, f"$JS.API.STREAM.MSG.GET.{self.name}", asked)
+        except JetStreamApiError as error:
+            if error.code == _NO_MESSAGE:
+                return False
+            raise
+        return f"\r\n{APPEND_ID}: {record.batch}\r\n".encode() in b64decode(found["message"].get("hdrs", ""))
 
 
 class JetStreamIngest:

@@ -5,6 +5,7 @@ A batch is written whole or not at all, and its **last record is the commit reco
 tail, which a full disk can leave visible, is skipped by `read_batches`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -115,10 +116,23 @@ class EventStore(Protocol):
     def read(self, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         """Records with a sequence above `after` in order, up to the newest at the time of the call, then stop.
 
-        `subject` filters (NATS wildcards). Yields records of incomplete batches too: fold through `read_batches`.
+        `subject` filters (NATS wildcards). Yields records of incomplete batches too: fold through `read_batches`, and
+        look at what is filtered through `sealed_alone`.
         Raises `LogGapError` when messages are missing between two unfiltered records.
         """
         ...
+
+    async def sealed(self, record: Record) -> bool:
+        """Whether a stored record belongs to a complete batch: whether the next commit or claim behind it seals it."""
+        ...
+
+
+async def sealed_alone(store: EventStore, records: Sequence[Record]) -> list[Record]:
+    """Those of some stored events that belong to complete batches, for who has not read the commits."""
+    by_batch = {record.batch: record for record in records}
+    sealed = await asyncio.gather(*map(store.sealed, by_batch.values()))
+    whole = {batch for batch, known in zip(by_batch, sealed, strict=True) if known}
+    return [record for record in records if record.batch in whole]
 
 
 async def read_batches(store: EventStore, after: int = 0) -> AsyncIterator[Batch]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from schemas.errors import SequenceConflictError
 from streams.ingest import Observed, take_upto
-from streams.log import MAX_BATCH, Position, Record
+from streams.log import MAX_BATCH, SHARD_ENTITY, Position, Record
 
 
 class MemoryStore:
@@ -39,6 +39,11 @@ class MemoryStore:
         for record in self.records[after:]:
             if subject is None or matches(subject, record.subject):
                 yield record
+
+    async def sealed(self, record: Record) -> bool:
+        """See `EventStore`."""
+        behind = self.records[record.sequence :]
+        return next((one.batch == record.batch for one in behind if f".{SHARD_ENTITY}." in one.subject), False)
 
 
 class MemoryIngest:

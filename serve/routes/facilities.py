@@ -24,9 +24,8 @@ from schemas.facility import (
     SensorFacts,
 )
 from serve import openapi, render
-from serve.history import events_of
+from serve.history import History, events_of
 from serve.idempotency import OnceFor
-from serve.paging import Cursor, Limit
 from serve.reading import Listing, Moment, Page, answer, frame, view_of
 from serve.routes.alarms import HIDDEN as ALARMS_HIDDEN
 from serve.routing import router
@@ -73,11 +72,13 @@ async def get_facility(request: Request, facility: Facility, moment: Annotated[M
 
 
 @routes.get(
-    "/v1/facilities/{facility}/history", responses=openapi.page("HistoryItem"), summary="What happened to a facility"
+    "/v1/facilities/{facility}/history",
+    responses=openapi.json_page("HistoryItem", tagged=True),
+    summary="What happened to a facility",
 )
-async def facility_history(request: Request, facility: Facility, limit: Limit = 100, cursor: Cursor = None) -> Response:
+async def facility_history(request: Request, facility: Facility, asked: Annotated[History, Query()]) -> Response:
     """Its events, oldest first; without a token those that are public, as downstream apps see them."""
-    return await events_of(request, "facility", facility, limit, cursor)
+    return await events_of(request, "facility", facility, asked)
 
 
 @routes.put("/v1/facilities/{facility}", responses=openapi.written(), summary="Register a facility or change it")

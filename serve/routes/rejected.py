@@ -20,7 +20,7 @@ Sequence = Annotated[int, Path(ge=1, lt=2**63, description="`sequence` of the it
 Reason = Annotated[str, Query(max_length=200, description="Only those whose reason contains this.")]
 
 
-@routes.get("/v1/rejected", responses=openapi.page("Rejected"), summary="Refused input")
+@routes.get("/v1/rejected", responses=openapi.json_page("Rejected", tagged=False), summary="Refused input")
 async def list_rejected(
     request: Request, entity: EntityId | None = None, reason: Reason = "", limit: Limit = 100, cursor: Cursor = None
 ) -> Response:

@@ -13,9 +13,8 @@ from schemas.base import EntityId
 from schemas.errors import NotFoundError
 from schemas.road import ClearingState, Rank, RegisterRoad, SegmentStatus, SetClearing
 from serve import openapi, render
-from serve.history import events_of
+from serve.history import History, events_of
 from serve.idempotency import OnceFor
-from serve.paging import Cursor, Limit
 from serve.reading import Listing, Moment, Whole, answer, frame, view_of
 from serve.routes.works import HIDDEN as WORKS_HIDDEN
 from serve.routing import router
@@ -87,10 +86,14 @@ async def get_road(request: Request, road: Road, moment: Annotated[Moment, Query
     return await answer(request, view, (road, staff), produce)
 
 
-@routes.get("/v1/roads/{road}/history", responses=openapi.page("HistoryItem"), summary="What happened to a road")
-async def road_history(request: Request, road: Road, limit: Limit = 100, cursor: Cursor = None) -> Response:
+@routes.get(
+    "/v1/roads/{road}/history",
+    responses=openapi.json_page("HistoryItem", tagged=True),
+    summary="What happened to a road",
+)
+async def road_history(request: Request, road: Road, asked: Annotated[History, Query()]) -> Response:
     """Its events, oldest first; without a token those that are public, as downstream apps see them."""
-    return await events_of(request, "road", road, limit, cursor)
+    return await events_of(request, "road", road, asked)
 
 
 @routes.put("/v1/roads/{road}", responses=openapi.written(), summary="Register a road or change it")

@@ -5,7 +5,17 @@ import asyncio
 import pytest
 
 from schemas.errors import SequenceConflictError
-from streams.log import COMMITTED, MAX_BATCH, SHARD_ENTITY, Commit, EventStore, Position, Record, read_batches
+from streams.log import (
+    COMMITTED,
+    MAX_BATCH,
+    SHARD_ENTITY,
+    Commit,
+    EventStore,
+    Position,
+    Record,
+    read_batches,
+    sealed_alone,
+)
 from streams.subjects import log_subject
 
 
@@ -75,3 +85,11 @@ class EventStoreContract:
         batches = [batch async for batch in read_batches(store)]
         assert [(batch.id, len(batch.events), batch.sequence) for batch in batches] == [("a", 1, 2), ("c", 1, 6)]
         assert batches[0].commit.end == Position(2, 3)
+
+    async def test_an_event_counts_when_the_next_seal_behind_it_is_that_of_its_batch(self, store: EventStore) -> None:
+        await store.append([event("one", "b1"), event("two", "b1", "c"), seal(2, "b1")], 0)
+        await store.append([event("cut off", "b2")], 3)
+        await store.append([event("three", "b3"), seal(1, "b3"), event("not yet", "b4")], 4)
+        events = [record async for record in store.read(0, log_subject("facility", 0, "a", "*"))]
+        assert [await store.sealed(record) for record in events] == [True, False, True, False]
+        assert [record.data for record in await sealed_alone(store, events)] == [b"one", b"three"]

@@ -222,6 +222,32 @@ async def test_history_is_paged_by_position(city):
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("query", ["min_position=garbage", "as_of=2026-01-15T03:00:00Z", "limt=5", "limit=0"])
+async def test_a_history_takes_no_parameters_but_its_own(city, query):
+    for path in ("/v1/facilities/bridge-1/history", "/v1/roads/jungang/history"):
+        assert (await city.get(f"{path}?{query}")).status_code == 422
+
+
+async def test_a_history_waits_for_a_write_is_compressed_and_not_sent_twice(city, backend):
+    answer = await city.post("/v1/facilities/bridge-1/maintenance", json={"reason": "x"}, headers=SAFETY)
+    path, position = "/v1/facilities/bridge-1/history", answer.json()["position"]
+    whole = await city.get(path, params={"min_position": position}, headers=bearer("staff"))
+    assert whole.json()["items"][-1]["type"] == "city.facility.maintenance-begun.v1"
+    assert whole.headers["content-encoding"] == "gzip"
+    again = await city.get(path, headers=bearer("staff") | {"if-none-match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    # The public is shown less of it, under a tag of its own.
+    assert (await city.get(path, headers={"if-none-match": whole.headers["etag"]})).status_code == 200
+    backend.stuck = True
+    assert (await city.get(path, params={"min_position": position})).status_code == 503
+
+
+async def test_the_description_offers_arrow_only_where_it_comes(city):
+    paths = (await city.get("/openapi.json")).json()["paths"]
+    for path in ("/v1/facilities/{facility}/history", "/v1/roads/{road}/history", "/v1/rejected"):
+        assert list(paths[path]["get"]["responses"]["200"]["content"]) == ["application/json"]
+
+
 async def test_the_state_of_a_past_moment_can_be_read(city, backend):
     before = backend.now().isoformat()
     await _raise_alarm(city)
