@@ -11,12 +11,16 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric as it is exported, in seconds where it is a histogram; `says` is a line of the documentation."""
+    """One metric as it is exported, in seconds where it is a histogram; `says` is a line of the documentation.
+
+    `prefix` is what Ray puts before its name, empty where it does not go through Ray.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     says: str
     tags: tuple[str, ...] = ()
+    prefix: str = "ray_"
 
 
 RECONNECTS = Metric(
@@ -50,7 +54,7 @@ METRICS = (
 
 def exported(metric: Metric) -> str:
     """The name under which Prometheus sees it."""
-    return f"ray_{metric.name}" + {"counter": "_total", "gauge": "", "histogram": "_bucket"}[metric.kind]
+    return f"{metric.prefix}{metric.name}" + {"counter": "_total", "gauge": "", "histogram": "_bucket"}[metric.kind]
 
 
 def reference(metrics: Iterable[Metric]) -> str:

@@ -215,5 +215,5 @@ class Backend(Protocol):
         ...
 
     async def metrics(self) -> bytes:
-        """Prometheus text of every process of the node."""
+        """Prometheus text of every process of Ray on the node, with key figures of nats-server."""
         ...

@@ -21,6 +21,7 @@ from schemas.errors import BomnaeError, GoneError, LogGapError, UnavailableError
 from schemas.registry import read_event
 from schemas.settings import Settings
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
+from serve.nats_metrics import NatsMetrics
 from serve.pictures.cards import cards
 from serve.pictures.encoder import Described
 from serve.search.actor import Calls
@@ -59,6 +60,7 @@ class City:
             self._calls.layouts,
             self._encode,
         )
+        self._nats = NatsMetrics(settings.data)
         self._past: dict[tuple[ShardKey, int], Published] = {}
 
     async def start(self) -> None:
@@ -263,20 +265,24 @@ class City:
         return again.now, (Piece(again.context, shard, again.sequence, True),)
 
     async def metrics(self) -> bytes:
-        """See `Backend`. Ray's agent on this node gathers the metrics of all its processes."""
-        here = ray.get_runtime_context().get_node_id()
-        (node,) = [
-            node
-            for node in ray.nodes()  # type: ignore[no-untyped-call]
-            if node["NodeID"] == here
-        ]
-        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
-        try:
-            timeout = aiohttp.ClientTimeout(total=5)
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-                return await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnavailableError("the node's metrics agent does not answer") from error
+        """See `Backend`. Ray's agent on this node knows its own processes, nats-server is none of them."""
+        return await self._nats.text(self._connection) + await _of_ray()
+
+
+async def _of_ray() -> bytes:
+    here = ray.get_runtime_context().get_node_id()
+    (node,) = [
+        node
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["NodeID"] == here
+    ]
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    try:
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            return await response.read()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise UnavailableError("the node's metrics agent does not answer") from error
 
 
 async def _some(records: AsyncIterator[Record], most: int) -> list[Record]:

@@ -41,7 +41,7 @@ async def readyz(request: Request) -> Response:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(request: Request) -> Response:
-    """Of every process of the node, in Prometheus' text format."""
+    """Of every process of Ray on the node, with key figures of nats-server, in Prometheus' text format."""
     backend: Backend = request.app.state.backend
     return Response(await backend.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

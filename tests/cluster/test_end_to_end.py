@@ -12,7 +12,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from actors.meters import METRICS, exported
-from serve import measuring
+from serve import measuring, nats_metrics
 from serve.app import Config
 from streams import credentials
 from streams.subjects import log_stream, log_subject, partition
@@ -152,6 +152,7 @@ def test_every_documented_metric_is_there_once_something_has_happened(city: Runn
 
     city.until(lambda: not missing(), 60)
     text = city.api.get("/metrics").text
+    assert [metric.name for metric in nats_metrics.METRICS if f"\n{exported(metric)}" not in text] == []
     (line,) = [
         one
         for one in text.splitlines()
