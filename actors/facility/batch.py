@@ -1,5 +1,6 @@
 """A run of messages as one batch of columns, with a reason beside each row that cannot count."""
 
+import logging
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from actors.facility.parse import read
 from actors.facility.rows import FOREIGN, UNKNOWN, Rows, UnreadableError
 from streams.ingest import Observed
 from streams.rejected import Rejection
+
+logger = logging.getLogger(__name__)
 
 FUTURE = 300 * MICRO
 """How far a reading's time may lie after its arrival: room for clocks set by hand (no public figure found)."""
@@ -141,10 +144,21 @@ def rejections(batch: Batch, taken: int) -> list[Rejection]:
         reason = batch.reason[part.begin : min(part.end, taken)]
         for code in np.unique(reason[reason > 0]).tolist():
             rows = np.flatnonzero(reason == code)
-            data, content_type = part.rows.refused(rows + part.skip)
+            data, content_type = _refused(part.message, part.rows, rows + part.skip)
             text = f"{len(rows)} of {len(reason)} readings for {part.message.entity} {REASONS[CODES[code]]}"
             found.append(_rejection(part, CODES[code], text, data, content_type))
     return found
+
+
+def _refused(message: Observed, rows: Rows, which: NDArray[np.intp]) -> tuple[bytes, str]:
+    """Some rows of a message by themselves; the whole message where its decoder cannot part them from the others."""
+    try:
+        return rows.refused(which)
+    except MemoryError:
+        raise
+    except Exception:  # the fold has moved on: what is refused may be kept in any form, but not hold it up
+        logger.exception("message %s of %s is kept whole", message.sequence, NAME)
+        return message.data, _content_type(message)
 
 
 def _content_type(message: Observed) -> str:

@@ -9,7 +9,11 @@ from streams.subjects import GATEWAY_PREFIX, READINGS
 
 
 def read(columns: Columns, message: Observed) -> Rows:
-    """Decode one message. Raises `UnreadableError`, and nothing else, where the whole message cannot count."""
+    """Decode one message. Raises `UnreadableError` where the whole message cannot count.
+
+    Nothing else but `MemoryError`: that says something of the process, not of the message, and a replay with more room
+    would find otherwise.
+    """
     if message.kind != READINGS and not message.kind.startswith(GATEWAY_PREFIX):
         raise UnreadableError("kind", f"kind {message.kind!r} is not known here: publish on .readings or .gw-<gateway>")
     try:
@@ -17,7 +21,7 @@ def read(columns: Columns, message: Observed) -> Rows:
             return from_arrow(columns, message)
         if message.data.lstrip()[:1] in {b"{", b"["}:
             return from_json(columns, message)
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # the bytes are anybody's, and decoders raise what they like
         text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__

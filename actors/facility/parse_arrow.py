@@ -1,7 +1,7 @@
 """Readings from an Arrow IPC stream (`schemas.tables.READINGS`), column by column."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -26,18 +26,19 @@ def from_arrow(columns: Columns, message: Observed) -> Rows:
         raise UnreadableError("compressed", "the Arrow stream is compressed: send it uncompressed")
     batches, total = [], 0
     with pa.ipc.open_stream(message.data) as reader:
-        check_schema(reader.schema)
-        for batch in reader:
-            batch.validate(full=True)
-            total += batch.num_rows
+        # Other columns are left alone: they may be of types that Arrow can read and do nothing else with.
+        names = [name for name in check_schema(reader.schema) if name in reader.schema.names]
+        for whole in reader:
+            total += whole.num_rows
             if total > MAX_READINGS:
                 raise too_large(total)
+            whole.validate(full=True)
+            batch = whole.select(names)
             batches.append(batch)
-        if len(batches) == 1:
-            batch = batches[0]
-        else:
-            table = pa.Table.from_batches(batches, reader.schema).unify_dictionaries().combine_chunks()
-            batch = table.to_batches()[0] if total else pa.RecordBatch.from_pylist([], schema=reader.schema)
+        if len(batches) != 1:
+            schema = pa.schema([reader.schema.field(name) for name in names])
+            table = pa.Table.from_batches(batches, schema).unify_dictionaries().combine_chunks()
+            batch = table.to_batches()[0] if total else pa.RecordBatch.from_pylist([], schema=schema)
 
     faulty = np.zeros(total, bool)
     sensor = _sensors(columns, message, batch.column("sensor"), faulty)
@@ -58,8 +59,8 @@ def from_arrow(columns: Columns, message: Observed) -> Rows:
     return Rows(message, sensor, time, value, sequence, boot, quality, unit, marks, refused)
 
 
-def check_schema(schema: pa.Schema) -> None:
-    """Raises `UnreadableError` for a stream that is none of readings."""
+def check_schema(schema: pa.Schema) -> Collection[str]:
+    """The names of the columns that a reading may have. Raises `UnreadableError` where one is missing or odd."""
     wanted: dict[str, Callable[[pa.DataType], bool]] = {
         "sensor": lambda t: _is_text(t.value_type if pa.types.is_dictionary(t) else t),
         "time": lambda t: pa.types.is_timestamp(t) and t.tz is not None,
@@ -78,6 +79,7 @@ def check_schema(schema: pa.Schema) -> None:
             raise UnreadableError(
                 "schema", f"column {name!r} has type {found}: see schemas.tables.READINGS for its type"
             )
+    return wanted
 
 
 def _is_text(kind: pa.DataType) -> bool:

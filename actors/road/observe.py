@@ -56,7 +56,9 @@ def _observe(state: State, message: Observed, skip: int, max_events: int, outcom
     for number in range(skip, len(rows)):
         try:
             events = _decide(state, message.entity, rows[number], at)
-        except (ValidationError, BomnaeError) as error:
+        except MemoryError:  # of the process, not of the row
+            raise
+        except Exception as error:  # the row is anybody's
             code, reason = _reason(error)
             refused.setdefault(code, (f"{reason} (row {number})", []))[1].append(rows[number])
             continue
@@ -91,11 +93,13 @@ def _rows(state: State, message: Observed) -> list[Any] | Rejection:
     return content if isinstance(content, list) else [content]
 
 
-def _reason(error: ValidationError | BomnaeError) -> tuple[str, str]:
+def _reason(error: Exception) -> tuple[str, str]:
     if isinstance(error, NotFoundError):
         return "unknown-segment", f"{error}: register it, or publish under its own road"
     if isinstance(error, BomnaeError):
         return "future-time", str(error)
+    if not isinstance(error, ValidationError):
+        return "malformed-row", f"the row cannot be judged ({type(error).__name__}): check how it is written"
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "row"
     return "malformed-row", f"{place}: {first['msg']}"

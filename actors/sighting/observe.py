@@ -67,10 +67,17 @@ def _observe(state: State, message: Observed, outcome: Outcome) -> None:
         found = groups(rows, judged)
         if len(found) > MAX_BLOCKS:
             raise UnreadableError("too-many", f"more than {MAX_BLOCKS} cameras times models: send smaller batches")
+        refusals = _refusals(message, rows, judged)
     except UnreadableError as error:
         outcome.rejections.append(_refused(message, error.code, error.reason, b"[]"))
         return
-    outcome.rejections += _refusals(message, rows, judged)
+    except MemoryError:  # of the process, not of the message
+        raise
+    except Exception as error:  # the rows are anybody's, and nothing has changed yet
+        reason = f"the rows cannot be judged ({type(error).__name__}): check how they are written"
+        outcome.rejections.append(_refused(message, "undecodable", reason, b"[]"))
+        return
+    outcome.rejections += refusals
     for group in found:
         if (camera := judged.cameras[group.camera]) is not None:
             _take(state, message, rows, judged, group, camera, outcome)

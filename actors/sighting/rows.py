@@ -68,13 +68,13 @@ class Rows:
 
 
 def read(message: Observed) -> Rows:
-    """Decode one message. Raises `UnreadableError`, and nothing else, where the whole of it cannot count."""
+    """Decode one message. Raises `UnreadableError` where the whole of it cannot count, else only `MemoryError`."""
     try:
         if message.data[:4] == MAGIC:
             return _of_arrow(message.data)
         if message.data.lstrip()[:1] in {b"{", b"["}:
             return _of_json(message.data)
-    except UnreadableError:
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # the bytes are anybody's, decoders raise what they like, and their words may quote it
         kind = type(error).__name__

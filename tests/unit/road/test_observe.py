@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
+from actors.road.decider import decide_clearing
 from streams.log import Position
 from tests.unit.road.scenario import CONTEXT, given, message, road, row
 
@@ -156,3 +157,17 @@ def _refused_rows(rejections):
         content = orjson.loads(rejection.data)
         every.setdefault((rejection.sequence, code), []).extend(content if isinstance(content, list) else [content])
     return every
+
+
+def test_a_row_at_which_judging_fails_is_refused_and_the_next_message_counts(monkeypatch):
+    def fails(state, road_id, one, at):
+        if one.segment.endswith("-2"):
+            raise ZeroDivisionError
+        return decide_clearing(state, road_id, one, at)
+
+    monkeypatch.setattr("actors.road.observe.decide_clearing", fails)
+    rows = [row("snowed", 0, "jungang-ro-2"), row("snowed")]
+    outcome = observe(given(road()), [message(1, rows), message(2, [row("cleared", 1)])])
+    assert [(one.id, orjson.loads(one.data)) for one in outcome.rejections] == [("road-1-malformed-row", rows[:1])]
+    assert "ZeroDivisionError" in outcome.rejections[0].reason
+    assert (outcome.rows, outcome.end) == (2, Position(2, 0))

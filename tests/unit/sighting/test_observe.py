@@ -320,3 +320,20 @@ def test_attributes_are_words(kind: pa.DataType) -> None:
     table = pa.Table.from_pylist([row("s-1")], SIGHTINGS).drop_columns("attributes")
     city.observe(city.say(stream(table.append_column("attributes", attributes))))
     assert city.refused == ["schema"]
+
+
+def test_rows_at_which_judging_fails_are_refused_whole_and_the_next_message_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError(LOOKS)
+
+    city = City(register())
+    with monkeypatch.context() as broken:
+        broken.setattr("actors.sighting.judge._judge_vectors", fails)
+        assert city.hear(row("s-1")) == []
+    (refusal,) = city.outcome.rejections
+    assert (refusal.id, refusal.data) == ("sighting-1-undecodable", b"[]")
+    assert "ZeroDivisionError" in refusal.reason
+    assert LOOKS not in refusal.reason
+    assert city.hear(row("s-1")) == ["sightings-observed"]
