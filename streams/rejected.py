@@ -1,8 +1,11 @@
 """Refused input: kept with its reason, listed, and sent again when the reason is gone."""
 
+import re
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import cast
 from urllib.parse import quote, unquote
 
@@ -14,7 +17,7 @@ from nats.js.errors import NotFoundError as NoMessageError
 from schemas.errors import ConflictError, NotFoundError, UnavailableError
 from streams import codec, subjects
 from streams.jetstream import read_stream
-from streams.publish import MSG_ID, Outgoing, publish
+from streams.publish import MSG_ID, NEVER_TAKEN, Outgoing, publish
 from streams.pull import stream_position
 from streams.topology import MAX_MESSAGE
 
@@ -28,7 +31,11 @@ RESUBMITTED = "Bomnae-Resubmitted"
 """On a marker: the sequence in REJECTED of what was sent again."""
 
 _MARKER = "resubmitted"
-_KEPT_HEADERS = ("ce-", codec.TRACEPARENT)
+_KEPT_HEADERS = re.compile(f"ce-[a-z]+|{codec.TRACEPARENT}")
+_SAFE = " ,;:'()[]{}=<>/+*"
+_LONGEST_REASON, _LONGEST_TYPE = 8192, 200
+"""Of headers a message has 64 KiB at most, and both may quote what a sender wrote."""
+_UNSAYABLE = re.compile(r"[^ -~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,20 @@ class _Stored:
 
 
 async def reject(nc: Client, context: str, rejections: Sequence[Rejection], deadline_s: float = 10.0) -> None:
-    """Keep refused input durably. Safe to repeat with the same ids. Raises `UnavailableError` after the deadline."""
-    await publish(nc, [_outgoing(context, rejection) for rejection in rejections], deadline_s)
+    """Keep refused input durably. Safe to repeat with the same ids. Raises `UnavailableError` after the deadline.
+
+    What the server does not take as it is, is kept as its place in INGEST and the server's words: whatever it holds
+    would otherwise stop the shard that refuses it.
+    """
+    outgoing = [_outgoing(context, rejection) for rejection in rejections]
+    try:
+        await publish(nc, outgoing, deadline_s)
+    except NEVER_TAKEN:
+        for rejection, message in zip(rejections, outgoing, strict=True):
+            try:
+                await publish(nc, [message], deadline_s)
+            except NEVER_TAKEN as error:
+                await publish(nc, [_placeholder(context, rejection, repr(error))], deadline_s)
 
 
 async def listing(nc: Client, after: int = 0, limit: int = 100, entity: str = "*", reason: str = "") -> list[Rejected]:
@@ -110,14 +129,14 @@ async def resubmit(nc: Client, sequence: int) -> Again:
     holds nothing there, `ConflictError` where only a part of the bytes was kept, `UnavailableError` in time.
     """
     stored = await _message(nc, subjects.REJECTED, sequence)
-    if stored is None or stored.subject.endswith(f".{_MARKER}"):
+    if stored is None or RESUBMITTED in stored.headers:
         raise NotFoundError("rejected input", str(sequence))
     one = _rejected(stored, sequence, 0, ())
     if (at := (await _resubmitted(nc)).get(sequence)) is not None:
         return Again(one.context, one.entity, at, now=False)
     if one.truncated:
         raise ConflictError(
-            f"rejected input {sequence} was too large to keep whole: the sender has to send "
+            f"rejected input {sequence} could not be kept whole: the sender has to send "
             f"{subjects.ingest_stream(one.context)} {one.ingest_sequence} again in smaller messages"
         )
     if one.context == "sighting":
@@ -128,9 +147,12 @@ async def resubmit(nc: Client, sequence: int) -> Again:
     original = await _message(nc, subjects.ingest_stream(one.context), one.ingest_sequence)
     if original is not None:
         kind = subjects.parse_ingest(original.subject).kind
-        headers = {k: v for k, v in original.headers.items() if k.lower().startswith(_KEPT_HEADERS)}
+        headers = {k: v for k, v in original.headers.items() if _KEPT_HEADERS.fullmatch(k.lower())}
     headers |= {codec.CONTENT_TYPE: one.content_type, MSG_ID: f"resubmit-{sequence}"}
-    (at,) = await publish(nc, [Outgoing(subjects.raw(one.context, one.entity, kind), headers, one.data)])
+    try:
+        (at,) = await publish(nc, [Outgoing(subjects.raw(one.context, one.entity, kind), headers, one.data)])
+    except NEVER_TAKEN as error:
+        raise ConflictError(f"{subjects.ingest_stream(one.context)} does not take it again: {error}") from error
     mark = {RESUBMITTED: str(sequence), SOURCE_SEQUENCE: str(at), MSG_ID: f"resubmitted-{sequence}"}
     await publish(nc, [Outgoing(f"{stored.subject}.{_MARKER}", mark, b"")])
     return Again(one.context, one.entity, at, now=True)
@@ -139,14 +161,29 @@ async def resubmit(nc: Client, sequence: int) -> Again:
 def _outgoing(context: str, rejection: Rejection) -> Outgoing:
     headers = {
         MSG_ID: rejection.id,
-        REASON: quote(rejection.reason, safe=" ,;:'()[]{}=<>/+*"),
-        codec.CONTENT_TYPE: rejection.content_type,
+        REASON: _said(rejection.reason),
+        codec.CONTENT_TYPE: _UNSAYABLE.sub("?", rejection.content_type[:_LONGEST_TYPE]),
         SOURCE_SEQUENCE: str(rejection.sequence),
     }
     if len(rejection.data) > MAX_MESSAGE:
         headers[TRUNCATED] = str(len(rejection.data))
-    subject = subjects.rejected_subject(context, rejection.entity)
+    subject = subjects.rejected_subject(context, subjects.token(rejection.entity))
     return Outgoing(subject, headers, rejection.data[:MAX_MESSAGE])
+
+
+def _placeholder(context: str, rejection: Rejection, why: str) -> Outgoing:
+    reason = f"this could not be kept as it is: {why}"
+    headers = {MSG_ID: rejection.id, REASON: _said(reason), SOURCE_SEQUENCE: str(rejection.sequence)}
+    return Outgoing(subjects.rejected_subject(context, "_"), headers | {TRUNCATED: str(len(rejection.data))}, b"")
+
+
+def _said(reason: str) -> str:
+    """A reason as a header's value, cut between two characters where it is longer than `_LONGEST_REASON` in it."""
+    said = quote(reason, _SAFE, errors="replace")
+    if len(said) <= _LONGEST_REASON:
+        return said
+    lengths = accumulate(len(quote(one, _SAFE, errors="replace")) for one in reason[:_LONGEST_REASON])
+    return quote(reason[: bisect_right(list(lengths), _LONGEST_REASON)] + "…", _SAFE, errors="replace")
 
 
 def _rejected(stored: _Stored, sequence: int, stored_at: int, done: Container[int]) -> Rejected:

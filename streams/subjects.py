@@ -7,6 +7,9 @@ server's `{{partition(n,1)}}` over the entity token chooses the partition, and `
 
 from typing import NamedTuple
 
+_RESERVED = frozenset(" .*>")
+_LONGEST_TOKEN = 128
+"""Characters: a line of the NATS protocol, with its subjects, is limited to 4096 bytes."""
 _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 
 FEED, REJECTED, CASES = "FEED", "REJECTED", "CASES"
@@ -77,6 +80,12 @@ def feed_subject(audience: str, context: str, entity: str, event: str) -> str:
 def case_subject(case: str, event: str) -> str:
     """`city.case.<case>.watch-hit`: what only the officers of that case hear."""
     return f"city.case.{case}.{event}"
+
+
+def token(text: str) -> str:
+    """A text of anybody's as one token that can be said, filtered for and read: cut, and `_` for what cannot stand."""
+    said = "".join("_" if one in _RESERVED or not one.isprintable() else one for one in text[:_LONGEST_TOKEN])
+    return said or "_"
 
 
 def rejected_subject(context: str, entity: str) -> str:

@@ -13,6 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from schemas.errors import UnavailableError
 from schemas.facility import SensorStale
 from streams import feed
+from streams.api import JetStreamApiError
 from streams.batch import Message
 from streams.codec import head
 from streams.server import EmbeddedServer
@@ -64,10 +65,10 @@ async def test_without_a_stream_publishing_ends_at_its_deadline_with_the_reason(
             await feed.publish(operator, feed.messages(batch_of([stale(1)])), deadline_s=0.3)
 
 
-async def test_a_message_that_the_stream_refuses_does_not_hang(city: City) -> None:
+async def test_a_message_that_the_stream_refuses_is_told_at_once(city: City) -> None:
     refused = Message("city.pub.facility.bridge-1.x", b"{}", head({"Nats-Expected-Last-Sequence": "99"}))
     async with city.connected(city.host) as host:
-        with pytest.raises(UnavailableError, match="wrong last sequence"):
+        with pytest.raises(JetStreamApiError, match="wrong last sequence"):
             await feed.publish(host, [refused], deadline_s=0.3)
 
 
