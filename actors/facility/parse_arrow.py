@@ -17,6 +17,8 @@ from streams.ingest import Observed
 MAGIC = b"\xff\xff\xff\xff"
 """Every encapsulated Arrow IPC message begins with it."""
 KEPT_DICTIONARIES = 256
+KEPT_BYTES = 16 * 1024 * 1024
+"""What dictionaries mean is kept for so many at most, of so many bytes together: four a name."""
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -86,20 +88,34 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+def _check_dictionary(name: str, dictionary: pa.Array) -> None:
+    if len(dictionary) > MAX_READINGS:
+        raise UnreadableError(
+            "dictionary",
+            f"the dictionary of column {name!r} has {len(dictionary)} entries, {MAX_READINGS} are allowed: "
+            "send those that the rows name",
+        )
+
+
 def _sensors(columns: Columns, message: Observed, column: pa.Array, faulty: Mask) -> I4:
     """Sensor indices, or codes below 0. The answer for a dictionary is kept until configuration changes."""
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     names, places = column.dictionary, column.indices
+    _check_dictionary("sensor", names)
     hashed = hashlib.blake2b(repr((str(names.type), len(names), names.offset)).encode(), digest_size=16)
     for buffer in names.buffers():
-        hashed.update(b"-" if buffer is None else buffer)
+        # With its size: the same bytes, divided otherwise between offsets and text, are other names.
+        hashed.update(b"-" if buffer is None else b"%d " % buffer.size)
+        hashed.update(buffer or b"")
     key = (hashed.digest(), message.entity, message.kind)
     codes = columns.codes.get(key)
     if codes is None:
         codes = codes_of(columns, message, names.to_pylist())
         columns.codes[key] = codes
-        if len(columns.codes) > KEPT_DICTIONARIES:
+        while (
+            len(columns.codes) > KEPT_DICTIONARIES or sum(kept.nbytes for kept in columns.codes.values()) > KEPT_BYTES
+        ):
             columns.codes.popitem(last=False)
     else:
         columns.codes.move_to_end(key)
@@ -154,6 +170,7 @@ def _integers(batch: pa.RecordBatch, name: str, faulty: Mask) -> I8:
 def _units(columns: Columns, column: pa.Array) -> I4:
     """Numbers of units: −1 where none is given, −2 where no sensor has that unit."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    _check_dictionary("unit", encoded.dictionary)
     names = encoded.dictionary.to_pylist()
     codes = np.array([*(columns.units.get(name, -2) if name is not None else -1 for name in names), -1], np.int32)
     found: I4 = codes[np.asarray(encoded.indices.fill_null(len(names)))]

@@ -1,5 +1,6 @@
 """Whatever a sender invents: its message is refused with a reason or counts, and the shard goes on."""
 
+from struct import pack
 from typing import Any
 
 import pyarrow as pa
@@ -7,8 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from actors.facility.parse_arrow import KEPT_BYTES, KEPT_DICTIONARIES
 from actors.facility.rows import Rows
-from tests.unit.facility.scenario import HIGH, City, arrow, ipc
+from schemas.tables import MAX_READINGS
+from tests.unit.facility.scenario import HIGH, City, arrow, at, ipc
 
 ROWS = [("tilt-1", 1.0, 5.0, 0, 1, 0), ("tilt-7", 1.0, 5.0, 1, 1, 0)]
 """One reading that counts, and one of a sensor that nobody knows."""
@@ -102,3 +105,56 @@ def test_a_process_without_memory_judges_no_message(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("actors.facility.parse.from_arrow", starved)
     with pytest.raises(MemoryError):
         city.send(city.message(arrow(ROWS), arrived=1))
+
+
+def divided(sequence: int, name: str) -> bytes:
+    """A reading of `tilt-001` or `tilt-002`: a dictionary of one name whose body is the same, divided otherwise."""
+    data = arrow([("tilt-001tilt-002", 1.0, 5.0, sequence, 1, 0)])
+    # The text is 16 bytes long behind two offsets, of which the second is made to end the name after 8.
+    body, buffers = pack("<ii", 0, 16) + b"tilt-001tilt-002", pack("<qqqq", 0, 8, 8, 16)
+    data = data.replace(body, pack("<ii", 0, 8) + b"tilt-001tilt-002")
+    return data if name == "tilt-001" else data.replace(buffers, pack("<qqqq", 0, 16, 16, 8), 1)
+
+
+def test_dictionaries_of_the_same_bytes_and_other_names_are_told_apart() -> None:
+    for name in ("tilt-001", "tilt-002"):
+        assert pa.ipc.open_stream(divided(0, name)).read_all()["sensor"].to_pylist() == [name]
+    city = City().bridge(sensor="tilt-001").bridge(sensor="tilt-002")
+    city.send(city.message(divided(0, "tilt-001"), arrived=1))
+    other = City()
+    other.state = other.context.load(city.context.dump(city.state))
+    other.sequence, other.position = city.sequence, city.position
+    for one in (city, other):
+        one.send(one.message(divided(1, "tilt-002"), arrived=1))
+        assert (one.row("tilt-001")["count"], one.row("tilt-002")["count"]) == (1, 1)
+    assert city.digest == other.digest
+
+
+def of_dictionary(names: list[str], place: int = 0, **more: pa.Array) -> bytes:
+    sensor = pa.DictionaryArray.from_arrays(pa.array([place], pa.int32()), pa.array(names))
+    columns = {"sensor": sensor, "time": pa.array([at(1)], pa.timestamp("us", "UTC")), "value": [1.0], "sequence": [0]}
+    return ipc(pa.table({**columns, **more}))
+
+
+def test_a_dictionary_may_have_as_many_entries_as_a_message_rows_and_no_more() -> None:
+    city = City().bridge(HIGH)
+    names = ["tilt-1", *[""] * MAX_READINGS]
+    city.send(city.message(of_dictionary(names), arrived=1))
+    assert city.reasons() == ["dictionary"]
+    unit = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array(names))
+    city.send(city.message(of_dictionary(["tilt-1"], unit=unit), arrived=1))
+    assert city.reasons() == ["dictionary"]
+    assert "'unit'" in city.outcome.rejections[0].reason
+    city.send(city.message(of_dictionary(names[:-1]), arrived=1))
+    assert (city.reasons(), city.row()["count"]) == ([], 1)
+
+
+def test_what_dictionaries_mean_is_kept_in_bounded_memory() -> None:
+    city = City().bridge(HIGH)
+    for number in range(50):
+        city.send(city.message(of_dictionary([str(number), *[""] * (MAX_READINGS - 1)]), arrived=1))
+    kept = city.state.columns.codes
+    assert 0 < sum(codes.nbytes for codes in kept.values()) <= KEPT_BYTES
+    for number in range(300):
+        city.send(city.message(of_dictionary([str(number)]), arrived=1))
+    assert len(kept) == KEPT_DICTIONARIES
