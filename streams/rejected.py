@@ -28,7 +28,7 @@ SOURCE_SEQUENCE = "Bomnae-Ingest-Sequence"
 TRUNCATED = "Bomnae-Truncated"
 """Original size in bytes, where the refused bytes did not fit into a message."""
 RESUBMITTED = "Bomnae-Resubmitted"
-"""On a marker: the sequence in REJECTED of what was sent again."""
+"""On a marker, and on what was sent again: its sequence in REJECTED."""
 
 _MARKER = "resubmitted"
 _KEPT_HEADERS = re.compile(f"ce-[a-z]+|{codec.TRACEPARENT}")
@@ -148,7 +148,7 @@ async def resubmit(nc: Client, sequence: int) -> Again:
     if original is not None:
         kind = subjects.parse_ingest(original.subject).kind
         headers = {k: v for k, v in original.headers.items() if _KEPT_HEADERS.fullmatch(k.lower())}
-    headers |= {codec.CONTENT_TYPE: one.content_type, MSG_ID: f"resubmit-{sequence}"}
+    headers |= {codec.CONTENT_TYPE: one.content_type, MSG_ID: f"resubmit-{sequence}", RESUBMITTED: str(sequence)}
     try:
         (at,) = await publish(nc, [Outgoing(subjects.raw(one.context, one.entity, kind), headers, one.data)])
     except NEVER_TAKEN as error:

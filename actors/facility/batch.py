@@ -13,7 +13,7 @@ from actors.facility.columns import B1, F8, I8, MICRO, Columns
 from actors.facility.parse import read
 from actors.facility.rows import FOREIGN, UNKNOWN, Rows, UnreadableError
 from streams.ingest import Observed
-from streams.rejected import Rejection
+from streams.rejected import RESUBMITTED, Rejection
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +31,12 @@ REASONS: dict[str, str] = {
     "past": "have a time before 1970: set the device's clock",
     "unit": "have another unit than their sensor is registered with: convert the value or register the unit",
     "boot": "come from a boot that two later ones have superseded: count boot up with each restart",
+    "behind": "were sent again when their sensors were 64 sequences further, where nobody knows whether they counted: "
+    "send refused readings again before newer ones come",
 }
 """Code to what is wrong and what to do; the number of a reason is its place here."""
 CODES = tuple(REASONS)
-SUPERSEDED = CODES.index("boot")
+SUPERSEDED, BEHIND = CODES.index("boot"), CODES.index("behind")
 
 
 @dataclass(slots=True)
@@ -124,6 +126,18 @@ def _mark(reason: B1, wrong: NDArray[np.bool_], code: str) -> None:
     """The first reason found is the one that counts."""
     if wrong.any():
         reason[wrong & (reason == 0)] = CODES.index(code)
+
+
+def refuse_again(batch: Batch, behind: I8) -> None:
+    """Of the rows behind the window refuse those that an operator sent again: they would vanish among the duplicates.
+
+    Not those of others: what devices and feeds repeat would fill REJECTED. Nothing but REJECTED tells the difference.
+    """
+    if not len(behind):
+        return
+    for part in batch.parts:
+        if RESUBMITTED in part.message.headers:
+            batch.reason[behind[(behind >= part.begin) & (behind < part.end)]] = BEHIND
 
 
 def rejections(batch: Batch, taken: int) -> list[Rejection]:

@@ -4,7 +4,8 @@ The rule, per row in stream order, for the row's sensor:
 - a boot above the current one: the device restarted; the current generation becomes the previous, a new one begins;
 - a boot that is neither the current nor the previous one at that row: superseded, refused;
 - within its generation, with H the highest sequence so far: above H it counts (H+1 … s−1 are gaps, if the generation
-  had a reading before); H−63 … H counts as late unless it was seen; at or below H−64, or seen, it is a duplicate.
+  had a reading before); H−63 … H counts as late unless it was seen; at or below H−64, or seen, it is a duplicate (of
+  what is behind the window nothing is remembered: most that comes there is a repetition, and nothing counts twice).
 
 `judge` computes that for many rows at once. It changes nothing: `writes` are applied by `Verdict.apply`.
 """
@@ -22,10 +23,11 @@ REACH = 64
 
 @dataclass(slots=True)
 class Verdict:
-    """Per row, sorted by sensor as given: accepted, superseded; and what follows for the columns."""
+    """Per row, sorted by sensor as given: accepted, superseded, behind the window; and what follows for the columns."""
 
     accepted: Mask
     superseded: Mask
+    behind: Mask
     sensors: I8
     generations: dict[str, tuple[I8, I8 | U8]]
     counters: dict[str, tuple[I8, U8]]
@@ -46,12 +48,12 @@ def judge(columns: Columns, sensor: I8, boot: I8, sequence: I8) -> Verdict:
     odd = (boot != columns.boot[who][runs.of]) | (sequence <= before)
     odd_runs = np.logical_or.reduceat(odd, runs.starts)
     accepted = np.ones(runs.size, bool)
-    superseded = np.zeros(runs.size, bool)
+    superseded, behind = np.zeros(runs.size, bool), np.zeros(runs.size, bool)
     if not odd_runs.any():
         generations, counters = _in_order(columns, sensor, sequence, before)
-        return Verdict(accepted, superseded, who, generations, counters)
+        return Verdict(accepted, superseded, behind, who, generations, counters)
     rows = np.flatnonzero(odd_runs[runs.of])
-    accepted[rows], superseded[rows], generations, counters = _any_order(
+    accepted[rows], superseded[rows], behind[rows], generations, counters = _any_order(
         columns, sensor[rows], boot[rows], sequence[rows]
     )
     if len(rows) < runs.size:
@@ -61,7 +63,7 @@ def judge(columns: Columns, sensor: I8, boot: I8, sequence: I8) -> Verdict:
             generations[name] = _joined(generations[name], pair)
         for name, counted in more_counters.items():
             counters[name] = _joined(counters[name], counted)
-    return Verdict(accepted, superseded, who, generations, counters)
+    return Verdict(accepted, superseded, behind, who, generations, counters)
 
 
 def _joined(one: tuple[I8, I8 | U8], other: tuple[I8, I8 | U8]) -> tuple[I8, U8]:
@@ -101,7 +103,7 @@ def _known(columns: Columns, who: I8, boot: I8) -> tuple[I8, U8]:
 
 def _any_order(
     columns: Columns, sensor: I8, boot: I8, sequence: I8
-) -> tuple[Mask, Mask, dict[str, tuple[I8, I8 | U8]], dict[str, tuple[I8, U8]]]:
+) -> tuple[Mask, Mask, Mask, dict[str, tuple[I8, I8 | U8]], dict[str, tuple[I8, U8]]]:
     """The rule in full: restarts, two generations, late and repeated rows."""
     runs = runs_of(sensor)
     who = sensor[runs.starts]
@@ -114,7 +116,7 @@ def _any_order(
 
     rows = np.flatnonzero(~superseded)
     rows = rows[np.lexsort((boot[rows], runs.of[rows]))]
-    accepted = np.zeros(runs.size, bool)
+    accepted, behind = np.zeros(runs.size, bool), np.zeros(runs.size, bool)
     late, gap = np.zeros(runs.size, np.uint64), np.zeros(runs.size, np.uint64)
     now_boot, old_boot = current[runs.lasts], previous[runs.lasts]
     now_top, now_window = _known(columns, who, now_boot)
@@ -125,7 +127,8 @@ def _any_order(
         owner, part_boot = runs.of[rows][parts.starts], boot[rows][parts.starts]
         top, window = _known(columns, who[owner], part_boot)
         highest = running_max(s, parts, top)
-        ok = (s > highest - REACH) & _first(s, parts) & ~_seen(s, top[parts.of], window[parts.of])
+        behind[rows] = s <= highest - REACH
+        ok = ~behind[rows] & _first(s, parts) & ~_seen(s, top[parts.of], window[parts.of])
         accepted[rows] = ok
         late[rows] = ok & (s <= highest)
         gap[rows] = np.where(ok & (s > highest) & (highest != NO_SEQUENCE), s - highest - 1, 0)
@@ -139,6 +142,7 @@ def _any_order(
     return (
         accepted,
         superseded,
+        behind,
         {
             "boot": (who, now_boot), "top": (who, now_top), "window": (who, now_window),
             "old_boot": (who, old_boot), "old_top": (who, old_top), "old_window": (who, old_window),

@@ -2,7 +2,8 @@
 
 Per row in stream order:
 1. a row that cannot count is refused with a reason (`batch.REASONS`); the good rows beside it count;
-2. it counts once per (sensor, boot, sequence) (`dedup`); the arrival of its sensor is noted;
+2. it counts once per (sensor, boot, sequence) (`dedup`), and where an operator sent it again too late, it is refused
+   once more; the arrival of its sensor is noted;
 3. value = gain × raw + offset; quality is the source's, but bad outside the sensor's range or beyond `MAGNITUDE`;
 4. the latest reading is the one with the greatest event time, of any quality (at equal times the later in the stream);
 5. a bad reading is counted as bad and does nothing else; any other moves the statistics, as sequential sums of
@@ -21,7 +22,7 @@ import numpy as np
 
 from actors.context import Outcome
 from actors.facility.alarms import MOST_EVENTS, alarm_events
-from actors.facility.batch import SUPERSEDED, Batch, gather, rejections
+from actors.facility.batch import SUPERSEDED, Batch, gather, refuse_again, rejections
 from actors.facility.columns import B1, F8, I8, MICRO, Columns
 from actors.facility.dedup import Verdict, judge
 from actors.facility.detect import Detection, Transition, detect
@@ -64,6 +65,7 @@ class _Plan:
     quality: B1
     arrived: I8
     superseded: I8
+    behind: I8
     verdict: Verdict
     detection: Detection
     restored: list[tuple[int, "_Heard"]]
@@ -100,6 +102,7 @@ def _fold(shard: Shard, batch: Batch, max_events: int, outcome: Outcome) -> int:
             plan = _plan(shard, batch, taken)
     if plan is not None:
         batch.reason[plan.superseded] = SUPERSEDED
+        refuse_again(batch, plan.behind)
         _apply(shard.columns, plan)
         for row, events in _events(shard, plan):
             outcome.events += events
@@ -118,7 +121,7 @@ def _plan(shard: Shard, batch: Batch, taken: int) -> _Plan | None:
     narrow = key.astype(np.uint16) if columns.n <= 65_536 else key  # a radix sort for 16 bits
     row = keep[np.argsort(narrow, kind="stable")]
     verdict = judge(columns, batch.sensor[row], batch.boot[row], batch.sequence[row])
-    superseded = row[verdict.superseded]
+    superseded, behind = row[verdict.superseded], row[verdict.behind]
     if not verdict.accepted.all():
         row = row[verdict.accepted]
     sensor, time, quality = batch.sensor[row], batch.time[row], batch.quality[row]
@@ -132,7 +135,7 @@ def _plan(shard: Shard, batch: Batch, taken: int) -> _Plan | None:
     rows = (row, sensor, time, value, arrived) if shard.version > 1 else (row, sensor, time, value)
     detection = detect(columns, *(rows if good.all() else [part[good] for part in rows]))
     restored = _restored(columns, row, sensor, arrived)
-    return _Plan(row, sensor, time, value, quality, arrived, superseded, verdict, detection, restored)
+    return _Plan(row, sensor, time, value, quality, arrived, superseded, behind, verdict, detection, restored)
 
 
 def _restored(columns: Columns, row: I8, sensor: I8, arrived: I8) -> list[tuple[int, _Heard]]:

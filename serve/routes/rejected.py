@@ -53,7 +53,8 @@ async def list_rejected(
 async def resubmit(request: Request, sequence: Sequence, once: OnceFor) -> Response:
     """Publishes the original bytes again, after what was wrong is put right; `resubmitted` is false the second time.
 
-    Their rows are judged anew, and those that counted before do not count again.
+    Their rows are judged anew, after this answer: what counted before does not count again, and what cannot count now
+    is refused again with its reason, readings too that lie 64 or more sequences behind their sensor's newest.
     """
     backend: Backend = request.app.state.backend
 

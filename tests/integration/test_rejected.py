@@ -77,6 +77,7 @@ async def test_resubmitted_input_comes_again_as_it_came_and_only_once(city: City
         assert stored.headers is not None
         assert stored.headers["ce-type"] == "city.facility.reading.v1"
         assert stored.headers["content-type"] == JSON
+        assert stored.headers[rejected.RESUBMITTED] == str(kept.sequence)
 
 
 async def test_what_is_not_there_or_not_whole_cannot_be_resubmitted(city: City) -> None:

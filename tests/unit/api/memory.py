@@ -26,7 +26,7 @@ from streams.ingest import Observed
 from streams.log import SHARD_ENTITY
 from streams.log import Position as LogPosition
 from streams.memory import MemoryIngest, MemoryStore, matches
-from streams.rejected import Rejected, Rejection
+from streams.rejected import RESUBMITTED, Rejected, Rejection
 from streams.snapshots import Snapshots
 from streams.subjects import partition
 from tests.unit.api.searching import MemorySearch
@@ -226,7 +226,8 @@ class MemoryBackend:
         if sequence > len(self.refused):
             raise NotFoundError("rejected input", str(sequence))
         one = self.refused[sequence - 1]
-        _, at = await self.ingest(f"city.raw.{one.context}.{one.entity}.readings", {}, one.data)
+        headers = {RESUBMITTED: str(sequence)}
+        _, at = await self.ingest(f"city.raw.{one.context}.{one.entity}.readings", headers, one.data)
         return True, (Piece(one.context, partition(one.entity, COUNTS[one.context]), at, True),)
 
     def ready(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Writes: commands from the edge to the log and back, once per Idempotency-Key."""
 
+import orjson
 import pytest
 
 from tests.unit.api.conftest import BRIDGE, OPERATOR, ROAD, SAFETY, TILT, bearer, reading
@@ -169,3 +170,29 @@ async def test_refused_input_is_listed_and_sent_again(city, backend):
     sequence = listed["items"][0]["sequence"]
     again = await city.post(f"/v1/rejected/{sequence}/resubmit", headers=OPERATOR)
     assert (again.status_code, again.json()) == (202, again.json() | {"resubmitted": True})
+
+
+async def test_readings_sent_before_their_sensor_was_registered_count_once_they_are_sent_again(city, backend):
+    early = [reading("tilt-9", 1.5, k) for k in range(100)]
+    await backend.ingest("city.raw.facility.bridge-1.readings", {}, orjson.dumps(early))
+    await backend.settle()
+    (refused,) = (await city.get("/v1/rejected", headers=OPERATOR)).json()["items"]
+    assert "not registered" in refused["reason"]
+    await city.put("/v1/facilities/bridge-1/sensors/tilt-9", json=TILT, headers=SAFETY)
+    path = f"/v1/rejected/{refused['sequence']}/resubmit"
+
+    async def sent_again():
+        position = (await city.post(path, headers=OPERATOR)).json()["position"]
+        found = await city.get("/v1/sensors/latest?facility=bridge-1", params={"min_position": position})
+        return next(one for one in found.json()["items"] if one["sensor"] == "tilt-9")
+
+    newer = [reading("tilt-9", 2.5, k) for k in range(100, 120)]
+    await city.post("/v1/readings", json=newer, headers=DEVICE)
+    # Those of the 64 up to 119 still count, 100 to 119 did: it is 56 to 99 that are left of the window.
+    sensor = await sent_again()
+    assert (sensor["count"], sensor["late"], sensor["duplicates"]) == (64, 44, 56)
+    sensor = await sent_again()
+    assert (sensor["count"], sensor["duplicates"]) == (64, 156)
+    reasons = [one["reason"] for one in (await city.get("/v1/rejected", headers=OPERATOR)).json()["items"]]
+    assert [reason.partition(" readings")[0] for reason in reasons] == ["100 of 100", "56 of 100", "56 of 100"]
+    assert all("64 sequences further" in reason for reason in reasons[1:])

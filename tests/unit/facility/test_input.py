@@ -255,6 +255,22 @@ def test_late_readings_count_once_and_gaps_are_counted(city: City) -> None:
     assert (row["gaps"], row["late"], row["duplicates"], row["count"]) == (3 + 64, 2, 2, 6)
 
 
+def test_what_an_operator_sends_again_too_late_is_refused_anew_and_what_a_device_repeats_is_not(
+    city: City,
+) -> None:
+    rows = [("tilt-1", k, 1.0, k, 1, 0) for k in range(10)]
+    other = [("tilt-1", 300, 1.0, k, 1, 0) for k in range(100, 300)]
+    city.send(city.message(arrow(other), arrived=300))
+    city.send(city.message(arrow(rows + other[-3:]), arrived=301))
+    assert (city.outcome.rejections, city.row()["duplicates"]) == ([], 13)
+    twin = City()
+    twin.state, twin.sequence, twin.position = city.context.load(city.context.dump(city.state)), 2, city.position
+    twin.send(twin.message(arrow(rows + other[-3:]), arrived=302))
+    city.send(city.message(arrow(rows + other[-3:]), arrived=302, Bomnae_Resubmitted="7"))
+    assert refused_rows(city.outcome) == [(3, "behind", 10)]
+    assert (twin.outcome.rejections, twin.digest) == ([], city.digest)
+
+
 def test_a_restarted_device_goes_on(city: City) -> None:
     city.reads(
         ("tilt-1", 0, 1.0, 500, 1), ("tilt-1", 1, 2.0, 0, 2), ("tilt-1", 2, 3.0, 499, 1), ("tilt-1", 3, 4.0, 1, 2)
