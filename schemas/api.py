@@ -55,7 +55,7 @@ class Reading(Frozen):
     sensor: EntityId
     time: UtcTime
     value: Finite
-    sequence: int = Field(ge=0, le=2**64 - 1, description="Counts up per sensor within a boot.")
+    sequence: int = Field(ge=0, le=2**63 - 1, description="Counts up per sensor within a boot.")
     boot: int = Field(0, ge=0, le=2**32 - 1, description="Counts the device's restarts.")
     quality: Literal[0, 1, 2] = Field(0, description="0 good, 1 uncertain, 2 bad.")
     unit: Annotated[str, Field(max_length=20)] | None = None

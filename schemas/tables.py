@@ -17,8 +17,8 @@ READINGS = pa.schema(
 )
 """A batch of readings, an Arrow IPC stream. Plain `string` sensors and an optional `unit` column are accepted too.
 
-`sequence` counts up per sensor within a `boot`; `boot` counts the device's restarts. `(sensor, boot, sequence)` is the
-identity of a reading: it counts once however often it is delivered.
+`sequence` counts up per sensor within a `boot`, to 2^63 - 1 at most; `boot` counts the device's restarts. `(sensor,
+boot, sequence)` is the identity of a reading: it counts once however often it is delivered.
 """
 OPTIONAL = pa.schema([pa.field("unit", pa.string())])
 

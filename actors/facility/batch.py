@@ -26,7 +26,7 @@ REASONS: dict[str, str] = {
     "cells": "have an empty or impossible cell: fill sensor, time, value, sequence, boot and quality (0, 1 or 2)",
     "unknown": "name sensors that are not registered: register them or correct the id",
     "foreign": "name sensors for which this sender may not speak: use the subject of their facility or gateway",
-    "value": "have a value that is no finite number: leave the reading out or send it with quality 2",
+    "value": "have a value that is no finite number: leave such readings out, the gap is counted",
     "future": "have a time more than 5 minutes after their arrival: set the device's clock",
     "past": "have a time before 1970: set the device's clock",
     "unit": "have another unit than their sensor is registered with: convert the value or register the unit",
@@ -74,13 +74,16 @@ class Batch:
         return self.parts[bisect_right(self.parts, row, key=lambda part: part.begin) - 1].message
 
 
-def gather(columns: Columns, messages: Sequence[Observed], skip: int, enough: int) -> Batch:
-    """Read messages until `enough` rows are there, at least one; `skip` rows of the first are left out."""
+def gather(columns: Columns, messages: Sequence[Observed], skip: int, enough: int, version: int) -> Batch:
+    """Read messages until `enough` rows are there, at least one; `skip` rows of the first are left out.
+
+    `version` is the fold version by whose rules they are read.
+    """
     parts: list[Part] = []
     at = 0
     for message in messages:
         try:
-            rows = read(columns, message)
+            rows = read(columns, message, version)
             size = max(len(rows) - skip, 0)
             parts.append(Part(message, skip, at, at + size, rows))
             at += size

@@ -80,7 +80,7 @@ def observe(shard: Shard, messages: Sequence[Observed], start: Position, max_eve
     rest = [message for message in messages if message.sequence > start.sequence]
     skip, rows = start.rows, FIRST_ROWS
     while rest:
-        batch = gather(shard.columns, rest, skip, rows)
+        batch = gather(shard.columns, rest, skip, rows, shard.version)
         taken = _fold(shard, batch, max_events, outcome)
         outcome.rows += taken
         for part in batch.parts:

@@ -8,8 +8,8 @@ from streams.ingest import Observed
 from streams.subjects import GATEWAY_PREFIX, READINGS
 
 
-def read(columns: Columns, message: Observed) -> Rows:
-    """Decode one message. Raises `UnreadableError` where the whole message cannot count.
+def read(columns: Columns, message: Observed, version: int) -> Rows:
+    """Decode one message by the rules of a fold version. Raises `UnreadableError` where the whole message cannot count.
 
     Nothing else but `MemoryError`: that says something of the process, not of the message, and a replay with more room
     would find otherwise.
@@ -18,9 +18,9 @@ def read(columns: Columns, message: Observed) -> Rows:
         raise UnreadableError("kind", f"kind {message.kind!r} is not known here: publish on .readings or .gw-<gateway>")
     try:
         if message.data[:4] == MAGIC:
-            return from_arrow(columns, message)
+            return from_arrow(columns, message, version)
         if message.data.lstrip()[:1] in {b"{", b"["}:
-            return from_json(columns, message)
+            return from_json(columns, message, version)
     except (UnreadableError, MemoryError):
         raise
     except Exception as error:  # the bytes are anybody's, and decoders raise what they like

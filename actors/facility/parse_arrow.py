@@ -22,8 +22,11 @@ KEPT_BYTES = 16 * 1024 * 1024
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
-def from_arrow(columns: Columns, message: Observed) -> Rows:
-    """Decode. Raises `UnreadableError`, or whatever Arrow raises on bytes that are no such stream."""
+def from_arrow(columns: Columns, message: Observed, version: int) -> Rows:
+    """Decode by the rules of a fold version.
+
+    Raises `UnreadableError`, or whatever Arrow raises on bytes that are no such stream.
+    """
     if is_compressed(message.data):
         raise UnreadableError("compressed", "the Arrow stream is compressed: send it uncompressed")
     batches, total = [], 0
@@ -42,6 +45,8 @@ def from_arrow(columns: Columns, message: Observed) -> Rows:
             table = pa.Table.from_batches(batches, schema).unify_dictionaries().combine_chunks()
             batch = table.to_batches()[0] if total else pa.RecordBatch.from_pylist([], schema=schema)
 
+    if version > 1:
+        _check_dictionaries(batch)
     faulty = np.zeros(total, bool)
     sensor = _sensors(columns, message, batch.column("sensor"), faulty)
     time = _times(batch.column("time"), faulty)
@@ -88,13 +93,14 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _check_dictionary(name: str, dictionary: pa.Array) -> None:
-    if len(dictionary) > MAX_READINGS:
-        raise UnreadableError(
-            "dictionary",
-            f"the dictionary of column {name!r} has {len(dictionary)} entries, {MAX_READINGS} are allowed: "
-            "send those that the rows name",
-        )
+def _check_dictionaries(batch: pa.RecordBatch) -> None:
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and len(column.dictionary) > MAX_READINGS:
+            raise UnreadableError(
+                "dictionary",
+                f"the dictionary of column {name!r} has {len(column.dictionary)} entries, {MAX_READINGS} are allowed: "
+                "send those that the rows name",
+            )
 
 
 def _sensors(columns: Columns, message: Observed, column: pa.Array, faulty: Mask) -> I4:
@@ -102,7 +108,6 @@ def _sensors(columns: Columns, message: Observed, column: pa.Array, faulty: Mask
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     names, places = column.dictionary, column.indices
-    _check_dictionary("sensor", names)
     hashed = hashlib.blake2b(repr((str(names.type), len(names), names.offset)).encode(), digest_size=16)
     for buffer in names.buffers():
         # With its size: the same bytes, divided otherwise between offsets and text, are other names.
@@ -170,7 +175,6 @@ def _integers(batch: pa.RecordBatch, name: str, faulty: Mask) -> I8:
 def _units(columns: Columns, column: pa.Array) -> I4:
     """Numbers of units: −1 where none is given, −2 where no sensor has that unit."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    _check_dictionary("unit", encoded.dictionary)
     names = encoded.dictionary.to_pylist()
     codes = np.array([*(columns.units.get(name, -2) if name is not None else -1 for name in names), -1], np.int32)
     found: I4 = codes[np.asarray(encoded.indices.fill_null(len(names)))]

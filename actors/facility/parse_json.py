@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
+from pydantic_core import from_json as with_constants
+from pydantic_core import to_json
 
 from actors.facility.columns import Columns
 from actors.facility.rows import JSON, LATEST_BOOT, RANGES, Rows, UnreadableError, codes_of, too_large
@@ -16,11 +18,17 @@ from streams.ingest import Observed
 READING_TYPE = "city.facility.reading.v1"
 
 
-def from_json(columns: Columns, message: Observed) -> Rows:
-    """Decode. Raises `UnreadableError`, or `ValueError` on bytes that are no JSON."""
+def from_json(columns: Columns, message: Observed, version: int) -> Rows:
+    """Decode by the rules of a fold version. Raises `UnreadableError`, or `ValueError` on bytes that are no JSON."""
     if (kind := message.headers.get("ce-type", READING_TYPE)) != READING_TYPE:
         raise UnreadableError("type", f"CloudEvents type {kind!r} is not {READING_TYPE!r}: send readings here")
-    body = orjson.loads(message.data)
+    try:
+        body = orjson.loads(message.data)
+    except orjson.JSONDecodeError:
+        if version == 1:
+            raise
+        # Many programs write NaN, and numbers that no float64 holds: that reading does not count, those beside it do.
+        body = with_constants(message.data)
     items = body if isinstance(body, list) else [body]
     if len(items) > MAX_READINGS:
         raise too_large(len(items))
@@ -33,7 +41,7 @@ def from_json(columns: Columns, message: Observed) -> Rows:
     def refused(rows: NDArray[Any]) -> tuple[bytes, str]:
         if len(rows) == n:
             return message.data, JSON
-        return orjson.dumps([items[row] for row in rows.tolist()]), JSON
+        return to_json([items[row] for row in rows.tolist()], inf_nan_mode="constants"), JSON
 
     return Rows(
         message,
@@ -63,12 +71,12 @@ def _reading(item: Any) -> _Cells | None:
         case _:
             return None
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment, measured = datetime.fromisoformat(text), float(value)
+    except (ValueError, OverflowError):
         return None
     whole = all(type(number) is int for number in (sequence, boot, quality)) and type(value) is not bool
     if moment.tzinfo is None or not whole or not isinstance(unit, str | None):
         return None
     if not (0 <= sequence <= RANGES["sequence"] and 0 <= boot <= LATEST_BOOT and 0 <= quality <= RANGES["quality"]):
         return None
-    return sensor, micros(moment), float(value), sequence, boot, quality, unit
+    return sensor, micros(moment), measured, sequence, boot, quality, unit

@@ -17,7 +17,8 @@ SLOT = {slot: number for number, slot in enumerate(SLOTS)}
 NEWEST = 2
 """The newest version of decider and fold. What 2 brought: an on-delay passes also while the sensor is silent; a changed
 limit is judged by the last value at once; calibrating is no change of the value; a reading ahead of its arrival counts
-for the detectors as of its arrival."""
+for the detectors as of its arrival; in JSON, NaN refuses its reading and not those beside it; an Arrow dictionary has
+no more entries than a message rows."""
 
 
 @dataclass(slots=True)

@@ -127,7 +127,7 @@ async def test_an_arrow_stream_that_is_none_of_readings_is_422(city, body):
         b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":NaN,"sequence":1}',
         b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":1e999,"sequence":1}',
         b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00","value":1,"sequence":1}',
-        b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":1,"sequence":18446744073709551616}',
+        b'{"sensor":"tilt-1","time":"2026-01-15T03:00:00Z","value":1,"sequence":9223372036854775808}',
         b'{"sensor":"tilt-1","time":"0001-01-01T00:00:00+09:00","value":1,"sequence":1}',
         b"[" * 10_000,
     ],

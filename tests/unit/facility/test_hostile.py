@@ -147,6 +147,10 @@ def test_a_dictionary_may_have_as_many_entries_as_a_message_rows_and_no_more() -
     assert "'unit'" in city.outcome.rejections[0].reason
     city.send(city.message(of_dictionary(names[:-1]), arrived=1))
     assert (city.reasons(), city.row()["count"]) == ([], 1)
+    old = City().bridge(HIGH)
+    old.state.version = 1
+    old.send(old.message(of_dictionary(names), arrived=1))
+    assert (old.reasons(), old.row()["count"]) == ([], 1)
 
 
 def test_what_dictionaries_mean_is_kept_in_bounded_memory() -> None:

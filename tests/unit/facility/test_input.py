@@ -236,6 +236,23 @@ def test_json_that_is_no_reading_is_refused_beside_one_that_is(city: City, item:
     assert city.row()["count"] == 1
 
 
+@pytest.mark.parametrize("value", ["NaN", "1e999", "-Infinity", "1" + "0" * 400])
+def test_a_number_that_is_none_in_json_refuses_its_reading_and_not_those_beside_it(city: City, value: str) -> None:
+    bad = reading(sequence=6).replace(b"1.0", value.encode())
+    data = b"[%b,%b]" % (reading(sequence=5), bad)
+    city.send(city.message(data), city.message(bad))
+    reason = "cells" if value.isdigit() else "value"
+    assert city.reasons() == [reason, reason]
+    assert city.row()["count"] == 1
+    kept = city.outcome.rejections[0]
+    city.send(city.message(kept.data))
+    assert city.reasons() == [reason]
+    old = City().bridge(HIGH)
+    old.state.version = 1
+    old.send(old.message(data))
+    assert (old.reasons(), old.row()["count"]) == (["undecodable"], 0)
+
+
 def test_an_event_of_another_type_is_refused(city: City) -> None:
     city.send(city.message(reading(), ce_type="city.other.thing.v1"))
     assert city.reasons() == ["type"]
