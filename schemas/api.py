@@ -17,10 +17,11 @@ class Written(Frozen):
 
 
 class Refusal(Frozen):
-    """Readings that were not taken over, and why."""
+    """Readings that were not taken over, and why: one by its `row`, or all of a sensor."""
 
     sensor: str
     reason: str
+    row: int | None = Field(None, ge=0, description="Place of the reading in the request, from 0.")
 
 
 class Accepted(Frozen):
@@ -28,7 +29,7 @@ class Accepted(Frozen):
 
     position: str = Field(examples=["RjAuNDI"])
     accepted: int = Field(ge=0, description="Readings stored.", examples=[1])
-    refused: list[Refusal] = Field(description="Sensors whose readings were not taken, the first 1,000.", examples=[[]])
+    refused: list[Refusal] = Field(description="Rows and sensors that were not taken, the first 1,000.", examples=[[]])
 
 
 class Problem(Frozen):

@@ -4,16 +4,19 @@ import asyncio
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json, to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from actors.envelope import is_compressed, text, whole
 from actors.facility.parse_arrow import check_schema
+from actors.facility.rows import RANGES
 from schemas.api import Reading, Refusal
 from schemas.errors import ForbiddenError, InvalidError
 from schemas.tables import MAX_READINGS, READINGS
@@ -28,10 +31,11 @@ from streams import codec, subjects
 routes = router("readings")
 _ONE, _MANY = TypeAdapter(Reading), TypeAdapter(list[Reading])
 _NAMED = 1_000
-"""Refused sensors that an answer names: it may have to be kept in the log."""
+"""Refusals that an answer names: it may have to be kept in the log."""
 _UNIT = pa.field("unit", pa.string())
 _LETTERS = {"sensor": 63, "unit": 20}
 """The most that an id and a unit have: no longer one is that of a sensor."""
+_FAULTY = "a cell is empty or impossible: fill sensor, time, value, sequence, boot and quality (0, 1 or 2)"
 
 
 @routes.post(
@@ -45,16 +49,18 @@ async def post_readings(request: Request, once: OnceFor, min_position: MinPositi
     """One reading or a list as JSON, or an Arrow IPC stream of them; stored durably when this answers.
 
     A reading counts once however often it is sent, so a repeat needs no key; one with a key costs two commits. Readings
-    of sensors that are not the sender's are refused by name while the others count; 403 when nothing is left. What only
-    folding can judge (a time in the future, a wrong unit) is kept among the rejected input with its reason.
+    that cannot be read, and those of sensors that are not the sender's, are refused by row or name while the others
+    count; when nothing is left, 422 or 403. What only folding can judge (a time in the future, a wrong unit, in Arrow
+    NaN) is kept among the rejected input with its reason.
     """
-    table = _parse(request.headers.get("content-type", ""), await request.body())
+    table, unread = _parse(request.headers.get("content-type", ""), await request.body())
     await view_after(request, "facility", min_position)
-    return await accept(request, once, lambda: _store(request, table))
+    return await accept(request, once, lambda: _store(request, table, unread))
 
 
-async def _store(request: Request, table: pa.Table) -> dict[str, Any]:
-    refused, batches = _split(request, table)
+async def _store(request: Request, table: pa.Table, unread: list[Refusal]) -> dict[str, Any]:
+    foreign, batches = _split(request, table)
+    refused = unread + foreign
     if not batches:
         raise ForbiddenError("; ".join(f"{one.sensor}: {one.reason}" for one in refused[:10]))
     backend: Backend = request.app.state.backend
@@ -71,27 +77,50 @@ async def _store(request: Request, table: pa.Table) -> dict[str, Any]:
     }
 
 
-def _parse(content_type: str, body: bytes) -> pa.Table:
+def _parse(content_type: str, body: bytes) -> tuple[pa.Table, list[Refusal]]:
+    """The readings, at least one, and by row those that are none. Raises `InvalidError` where nothing is left."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind == render.ARROW:
         return _from_arrow(body)
     if kind != "application/json":
         raise HTTPException(415, f"send application/json or {render.ARROW}")
-    try:
-        many = body.lstrip()[:1] == b"["
-        readings = _MANY.validate_json(body) if many else [_ONE.validate_json(body)]
-    except ValidationError as error:
-        found = [{"at": "/".join(map(str, one["loc"])), "reason": one["msg"]} for one in error.errors()[:100]]
-        raise InvalidError("some readings cannot be read: see errors; none of them counts", found) from None
-    _check_size(len(readings))
+    readings, refused = _from_json(body)
     columns: dict[str, Any] = {name: [getattr(one, name) for one in readings] for name in READINGS.names}
     fields = list(READINGS)
     if any(one.unit is not None for one in readings):
         columns["unit"], fields = [one.unit for one in readings], [*fields, _UNIT]
-    return pa.table(columns, schema=pa.schema(fields))
+    return pa.table(columns, schema=pa.schema(fields)), refused
 
 
-def _from_arrow(body: bytes) -> pa.Table:
+def _from_json(body: bytes) -> tuple[list[Reading], list[Refusal]]:
+    many = body.lstrip()[:1] == b"["
+    try:
+        readings = _MANY.validate_json(body) if many else [_ONE.validate_json(body)]
+        _check_size(len(readings))
+        return readings, []
+    except ValidationError as error:
+        # What is no JSON has no place.
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = {int(one["loc"][0]): one for one in reversed(found) if many and one["loc"]}
+        items = from_json(body) if wrong else []
+        _check_size(max(len(items), 1))
+        if len(wrong) == len(items):
+            places = [{"at": "/".join(map(str, one["loc"])), "reason": one["msg"]} for one in found[:100]]
+            raise InvalidError("no reading can be read: see errors", places) from None
+    refused = [
+        Refusal(sensor=_name(items[row]), row=row, reason=f"{'/'.join(map(str, one['loc'][1:]))}: {one['msg']}")
+        for row, one in sorted(wrong.items())
+    ]
+    good = to_json([item for row, item in enumerate(items) if row not in wrong], inf_nan_mode="constants")
+    return _MANY.validate_json(good), refused
+
+
+def _name(item: object) -> str:
+    sensor = item.get("sensor") if isinstance(item, dict) else None
+    return sensor[: _LETTERS["sensor"]] if isinstance(sensor, str) else ""
+
+
+def _from_arrow(body: bytes) -> tuple[pa.Table, list[Refusal]]:
     try:
         if is_compressed(body):
             raise InvalidError("the Arrow stream is compressed: send it uncompressed")
@@ -117,11 +146,32 @@ def _from_arrow(body: bytes) -> pa.Table:
                 column = text(whole(table[name]), most)
                 table = table.set_column(table.column_names.index(name), name, column)
         table = table.select([field.name for field in fields])
-        if holes := [name for name in READINGS.names if table[name].null_count]:
-            raise InvalidError(f"column {holes[0]!r} has nulls: leave such readings out")
-        return table.cast(pa.schema(fields))
+        table, refused = _without_faulty(table)
+        return table.cast(pa.schema(fields)), refused
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         raise InvalidError(f"not an Arrow IPC stream of readings: {error}") from None
+
+
+def _without_faulty(table: pa.Table) -> tuple[pa.Table, list[Refusal]]:
+    """The rows whose cells can be those of a reading, and by row the others."""
+    faulty = np.zeros(len(table), bool)
+    for name in READINGS.names:
+        if table[name].null_count:
+            faulty |= np.asarray(table[name].is_null())
+        if name in RANGES:
+            numbers = np.asarray(table[name].fill_null(0))
+            faulty |= (numbers < 0) | (numbers > RANGES[name])
+    if not faulty.any():
+        return table, []
+    if faulty.all():
+        raise InvalidError(f"no reading can be read: {_FAULTY}")
+    rows = np.flatnonzero(faulty)
+    sensors = table["sensor"].take(pa.array(rows)).to_pylist()
+    refused = [
+        Refusal(sensor=sensor or "", row=row, reason=_FAULTY)
+        for row, sensor in zip(rows.tolist(), sensors, strict=True)
+    ]
+    return table.filter(pa.array(~faulty)), refused
 
 
 def _check_size(rows: int) -> None:

@@ -2,6 +2,7 @@
 
 import random
 
+import orjson
 import pyarrow as pa
 import pytest
 
@@ -135,6 +136,54 @@ async def test_an_arrow_stream_that_is_none_of_readings_is_422(city, body):
 async def test_json_that_is_no_reading_is_422(city, body):
     answer = await city.post("/v1/readings", content=body, headers=DEVICE | {"content-type": "application/json"})
     assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize(
+    ("bad", "place"),
+    [
+        ('{"sensor":"tilt-2","time":"2026-01-15T03:00:00Z","value":NaN,"sequence":1}', "value"),
+        ('{"sensor":"tilt-2","time":"2026-01-15T03:00:00Z","value":1e999,"sequence":1}', "value"),
+        ('{"sensor":"tilt-2","time":"2026-01-15T03:00:00","value":1,"sequence":1}', "time"),
+        ('{"sensor":"tilt-2","time":"2026-01-15T03:00:00Z","value":1,"sequence":9223372036854775808}', "sequence"),
+        ('{"sensor":"tilt-2"}', "time"),
+        ("7", ""),
+    ],
+)
+async def test_json_that_is_no_reading_is_refused_by_its_row_while_the_others_count(city, bad, place):
+    good = orjson.dumps(reading("tilt-1", 1.0)).decode()
+    body = f"[{good},{bad},{good.replace('tilt-1', 'tilt-3')}]"
+    headers = DEVICE | {"content-type": "application/json"}
+    answer = await city.post("/v1/readings", content=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    assert await values(city, answer) == {"tilt-1": 1.0}
+    row, foreign = answer.json()["refused"]
+    assert (row["row"], row["sensor"]) == (1, "tilt-2" if place else "")
+    assert row["reason"].startswith(f"{place}: ")
+    assert (foreign["row"], foreign["sensor"], answer.json()["accepted"]) == (None, "tilt-3", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("value", pa.array([1.0, None, 3.0])),
+        ("sensor", pa.array(["tilt-1", None, "tilt-1"])),
+        ("sequence", pa.array([1, -1, 2])),
+        ("sequence", pa.array([1, 2**63, 2], pa.uint64())),
+        ("boot", pa.array([1, 2**32, 2])),
+        ("quality", pa.array([0, 3, 0], pa.int8())),
+    ],
+)
+async def test_an_arrow_row_with_an_impossible_cell_is_refused_while_the_others_count(city, name, cells):
+    table = pa.table(
+        {"sensor": ["tilt-1"] * 3, "time": pa.array([START] * 3, pa.timestamp("us", "UTC")), "value": [1.0, 2.0, 3.0]}
+        | {"sequence": [1, 2, 3]}
+        | {name: cells}
+    )
+    answer = await city.post("/v1/readings", content=stream(table), headers=DEVICE | ARROW)
+    assert answer.status_code == 202, answer.text
+    assert await values(city, answer) == {"tilt-1": 3.0}
+    assert [one["row"] for one in answer.json()["refused"]] == [1]
+    assert answer.json()["accepted"] == 2
 
 
 async def test_another_content_type_is_415_and_too_many_readings_are_422(city):
