@@ -1,6 +1,7 @@
 """The one connection that everything of a shard hangs on."""
 
 import asyncio
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -39,7 +40,7 @@ async def test_a_connection_flushes_before_it_closes(nats_server: EmbeddedServer
     await listener.close()
 
 
-async def say(server: EmbeddedServer, who: Credential, *lines: bytes) -> bytes:
+async def say(server: Any, who: Credential, *lines: bytes) -> bytes:
     """Speak to the server as a program of the sender's own would; what it answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(server.url).port)
     await reader.readline()
