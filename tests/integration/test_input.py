@@ -53,7 +53,8 @@ class Town:
 
     async def register(self, sensor: str = "tilt-1") -> None:
         await self.api.ask(Call("PUT", "/v1/facilities/bridge-1", FACTS))
-        await self.api.ask(Call("PUT", f"/v1/facilities/bridge-1/sensors/{sensor}", SENSOR))
+        answer = await self.api.ask(Call("PUT", f"/v1/facilities/bridge-1/sensors/{sensor}", SENSOR))
+        await self.api.get("/v1/facilities/bridge-1", min_position=answer["position"])
 
     async def counted(self, wanted: int) -> dict[str, Any]:
         """The sensor, once so many readings of it count."""
