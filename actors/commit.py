@@ -11,7 +11,7 @@ from actors.context import Context
 from actors.journal import Entry
 from actors.replay import ShardState
 from schemas.base import Command, Event, micros
-from streams.codec import TRACEPARENT
+from streams.codec import SYNTHETIC, TRACEPARENT
 from streams.log import CLAIMED, COMMITTED, MAX_BATCH, SHARD_ENTITY, Commit, Position, Record
 from streams.subjects import log_subject
 
@@ -108,12 +108,18 @@ class Sealer(Generic[S]):
                 id=f"{name}-{self.shard}-{number}-{index}",
                 batch=attempt,
                 time=micros(event.at),
-                headers={TRACEPARENT: trace} if trace else {},
+                headers=self._headers(state.domain, event, trace),
             )
             for index, (event, data, trace) in enumerate(zip(work.events, work.data, work.traces, strict=True))
         ]
         commit = self._commit(state, COMMITTED, work, state.epoch, fed)
         return [*records, self._seal(commit, attempt, now)], commit
+
+    def _headers(self, domain: S, event: Event, trace: str) -> dict[str, str]:
+        headers = {TRACEPARENT: trace} if trace else {}
+        if self.context.synthetic(domain, event):
+            headers[SYNTHETIC] = "true"
+        return headers
 
     def claim(self, state: ShardState[S], epoch: int, attempt: str, now: int) -> Record:
         """The one record by which an owner of a new epoch takes the shard."""

@@ -97,6 +97,10 @@ class Context(Protocol, Generic[S]):
         """What readers see, as immutable Arrow tables."""
         ...
 
+    def synthetic(self, state: S, event: Event) -> bool:
+        """Whether an event that is evolved tells, in whole or in part, of something that is marked synthetic."""
+        ...
+
     def objects(self, state: S) -> Collection[str]:
         """Names of all erasable objects that the state refers to."""
         ...

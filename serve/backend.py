@@ -9,8 +9,11 @@ import pyarrow as pa
 
 from actors.context import Published
 from schemas.base import Command
+from schemas.registry import read_event
 from schemas.tables import PUBLISHED
 from serve.search.protocol import Search
+from streams.codec import SYNTHETIC
+from streams.log import Record
 from streams.rejected import Rejected
 
 
@@ -108,13 +111,23 @@ class Feed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HistoryItem:
-    """One stored event of an entity, in the newest version of its type. `time` is µs UTC."""
+    """One stored event of an entity, in the newest version of its type. `time` is µs UTC.
+
+    `synthetic`: it tells of something made up.
+    """
 
     sequence: int
     id: str
     type: str
     time: int
     data: dict[str, Any]
+    synthetic: bool = False
+
+    @classmethod
+    def of(cls, record: Record) -> "HistoryItem":
+        """The stored event that a record of the log holds."""
+        event, synthetic = read_event(record.type, record.data), SYNTHETIC in record.headers
+        return cls(record.sequence, record.id, event.type, record.time, event.model_dump(mode="json"), synthetic)
 
 
 class Backend(Protocol):

@@ -18,7 +18,6 @@ from actors.journal import UNANSWERED, Entry
 from actors.replay import load
 from schemas.base import Command, micros
 from schemas.errors import BomnaeError, GoneError, LogGapError, UnavailableError
-from schemas.registry import read_event
 from schemas.settings import Settings
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from serve.nats_metrics import NatsMetrics
@@ -223,7 +222,7 @@ class City:
             if len(some) < wanted:
                 break
             after = some[-1].sequence
-        return [_told(record) for record in found]
+        return [HistoryItem.of(record) for record in found]
 
     async def view_at(self, context: str, as_of: datetime, entity: str | None) -> View:
         """See `Backend`. Replays in a thread of its own, so that live requests go on."""
@@ -294,11 +293,6 @@ async def _some(records: AsyncIterator[Record], most: int) -> list[Record]:
             if len(found) == most:
                 break
     return found
-
-
-def _told(record: Record) -> HistoryItem:
-    data = read_event(record.type, record.data)
-    return HistoryItem(record.sequence, record.id, data.type, record.time, data.model_dump(mode="json"))
 
 
 async def _items(messages: AsyncGenerator[live.Said, None]) -> AsyncGenerator[FeedItem, None]:

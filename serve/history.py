@@ -52,4 +52,4 @@ def _shown(item: HistoryItem, staff: bool) -> dict[str, Any] | None:
         data = next((fields for audience, fields in project(event) if audience == "pub"), None)
     if data is None:
         return None
-    return {"id": item.id, "type": item.type, "time": from_micros(item.time), "data": data}
+    return {"id": item.id, "type": item.type, "time": from_micros(item.time), "synthetic": item.synthetic, "data": data}

@@ -1,5 +1,6 @@
 """OpenAPI 3.1 of the API: row schemas from the Arrow tables, problems, security from the table of roles, examples."""
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -131,12 +132,19 @@ def _components() -> Json:
         },
         "HistoryItem": {
             "type": "object",
-            "required": ["id", "type", "time", "data"],
-            "properties": {"id": text, "type": text, "time": time, "data": {"type": "object"}},
+            "required": ["id", "type", "time", "synthetic", "data"],
+            "properties": {
+                "id": text,
+                "type": text,
+                "time": time,
+                "synthetic": {"type": "boolean", "description": "It tells of something made up, in whole or in part."},
+                "data": {"type": "object"},
+            },
             "example": {
                 "id": "facility-0-17-0",
                 "type": "city.facility.alarm-raised.v1",
                 "time": "2026-01-15T03:00:00Z",
+                "synthetic": True,
                 "data": {"facility": "soyang-bridge-1", "level": "danger"},
             },
         },
@@ -247,7 +255,18 @@ def resubmitted() -> Responses:
 
 def event_stream() -> Responses:
     """Server-sent events."""
-    text = {"example": "id: 17\nevent: city.facility.alarm-raised.v1\ndata: {}\n\n"}
+    event = {
+        "specversion": "1.0",
+        "id": "facility-0-17-0",
+        "type": "city.facility.sensor-stale.v1",
+        "source": "/bomnae/facility/0",
+        "subject": _SAMPLES["facility"],
+        "time": "2026-01-15T03:00:00Z",
+        "synthetic": True,
+        "datacontenttype": _JSON,
+        "data": {"facility": _SAMPLES["facility"], "sensor": _SAMPLES["sensor"], "at": "2026-01-15T03:00:00Z"},
+    }
+    text = {"example": f"id: 17\nevent: {event['type']}\ndata: {json.dumps(event)}\n\n"}
     return {200: {"description": "A stream without end.", "content": {"text/event-stream": text}}}
 
 

@@ -181,11 +181,14 @@ def _headers() -> dict[str, Any]:
         codec.CE_SOURCE: "`/bomnae/<context>/<shard>`",
         codec.CE_SUBJECT: "Id of the facility or road",
         codec.CE_TIME: "When it happened, RFC 3339 in UTC",
+        codec.SYNTHETIC: "There where the event tells of something made up, in whole or in part: a simulated sensor",
         codec.TRACEPARENT: "W3C trace context, where known",
         POSITION: "`<context>.<shard>.<sequence>` in the log",
         MSG_ID: "Id that the server recognises repeats by",
     }
-    return _text_headers(names, required=[codec.CE_VERSION, codec.CE_ID, codec.CE_TYPE, codec.CE_SOURCE])
+    headers = _text_headers(names, required=[codec.CE_VERSION, codec.CE_ID, codec.CE_TYPE, codec.CE_SOURCE])
+    headers["properties"][codec.SYNTHETIC]["enum"] = ["true"]
+    return headers
 
 
 def _text_headers(names: Mapping[str, str], required: list[str]) -> dict[str, Any]:

@@ -19,12 +19,15 @@ CE_TIME = "ce-time"
 CE_VERSION = "ce-specversion"
 CONTENT_TYPE = "content-type"
 TRACEPARENT = "traceparent"
+SYNTHETIC = "ce-synthetic"
+"""`true` where the event tells of something made up; left out otherwise. An extension attribute of CloudEvents."""
 APPEND_ID = "Bomnae-Batch"
 """The writer's own id of an append, kept with each record: it tells, after a timeout, whether the batch landed."""
 
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 CLOUD_EVENT = "application/cloudevents+json"
+_CARRIED = (TRACEPARENT, SYNTHETIC)
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -82,7 +85,7 @@ def record_of(subject: str, data: bytes, headers: Mapping[str, str], sequence: i
         id=headers.get(CE_ID, ""),
         batch=headers.get(APPEND_ID, ""),
         time=micros(datetime.fromisoformat(headers[CE_TIME])) if CE_TIME in headers else stored_at,
-        headers={TRACEPARENT: headers[TRACEPARENT]} if TRACEPARENT in headers else {},
+        headers={name: headers[name] for name in _CARRIED if name in headers},
         sequence=sequence,
         stored_at=stored_at,
     )

@@ -10,6 +10,7 @@ from actors.facility import decider, fold, snapshot, timers
 from actors.facility import tables as views
 from actors.facility.batch import NAME
 from actors.facility.state import NEWEST, Shard, evolve
+from actors.facility.synthetic import synthetic
 from schemas.base import Command, Event
 from schemas.errors import InvalidError
 from schemas.facility import FacilityCommand
@@ -66,6 +67,10 @@ class FacilityContext:
     def tables(self, state: Shard) -> dict[str, pa.Table]:
         """See `tables.tables`."""
         return views.tables(state)
+
+    def synthetic(self, state: Shard, event: Event) -> bool:
+        """See `synthetic.synthetic`."""
+        return synthetic(state, event)
 
     def objects(self, state: Shard) -> Collection[str]:
         """None: nothing here is erasable."""

@@ -79,6 +79,10 @@ class PersonContext:
         """`schemas.tables.PUBLISHED["person"]`."""
         return tables(state)
 
+    def synthetic(self, state: State, event: Event) -> bool:
+        """No: a case is never made up, whatever the cameras of its hits are."""
+        return False
+
     def objects(self, state: State) -> Collection[str]:
         """The names of all objects of cases that are not erased."""
         cases = ((name, case) for name, case in state.cases.items() if case.erased_at is None)

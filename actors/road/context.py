@@ -11,6 +11,7 @@ from actors.road.fold import evolve, initial_state
 from actors.road.observe import observe
 from actors.road.state import NEWEST, State
 from actors.road.status import overdue
+from actors.road.synthetic import synthetic
 from actors.road.tables import dump, load, tables
 from schemas.base import Command, Event, from_micros
 from schemas.errors import InvalidError
@@ -74,6 +75,10 @@ class RoadContext:
     def tables(self, state: State) -> dict[str, pa.Table]:
         """`schemas.tables.PUBLISHED["road"]`."""
         return tables(state)
+
+    def synthetic(self, state: State, event: Event) -> bool:
+        """See `synthetic.synthetic`."""
+        return synthetic(state, event)
 
     def objects(self, state: State) -> Collection[str]:
         """None: nothing here is erasable."""

@@ -75,6 +75,11 @@ class SightingContext:
         """`schemas.tables.PUBLISHED["sighting"]`."""
         return tables(state)
 
+    def synthetic(self, state: State, event: Event) -> bool:
+        """Whether the event's camera is marked synthetic."""
+        camera = state.cameras.get(event.entity)
+        return camera is not None and camera.facts.synthetic
+
     def objects(self, state: State) -> Collection[str]:
         """The names of all blocks that the state refers to."""
         return {name_of(block) for camera in state.cameras.values() for block in camera.blocks}

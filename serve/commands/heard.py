@@ -32,31 +32,36 @@ class Heard:
         self._ids.add(event_id)
         name = said.headers[codec.CE_TYPE].split(".")[2]
         self.counts[name] += 1
-        self._untold.append((said.headers[codec.CE_SUBJECT], {"event": name, **orjson.loads(said.data)}))
+        event = {"event": name, **orjson.loads(said.data), "synthetic": codec.SYNTHETIC in said.headers}
+        self._untold.append((said.headers[codec.CE_SUBJECT], event))
 
     def tell(self) -> list[str]:
         """What was heard since the last call: a line an alarm or change of risk, a line a kind of other events."""
         untold, self._untold = self._untold, []
         lines = [line for entity, event in untold if (line := _line(entity, event))]
-        rest: dict[str, dict[str, None]] = {}
+        rest: dict[tuple[str, str], dict[str, None]] = {}
         for entity, event in untold:
             if not _line(entity, event):
-                rest.setdefault(_kind(event), {})[str(event.get("segment") or event.get("sensor") or entity)] = None
-        for kind, entities in rest.items():
-            named = ", ".join(list(entities)[:_NAMED])
+                named = rest.setdefault((_kind(event), _mark(event)), {})
+                named[str(event.get("segment") or event.get("sensor") or entity)] = None
+        for (kind, mark), entities in rest.items():
+            first = ", ".join(list(entities)[:_NAMED])
             more = f" and {len(entities) - _NAMED} more" if len(entities) > _NAMED else ""
-            lines.append(f"{kind}: {named}{more}")
+            lines.append(f"{kind}: {first}{more}{mark}")
         return lines
+
+
+def _mark(event: dict[str, Any]) -> str:
+    return " (synthetic)" if event["synthetic"] else ""
 
 
 def _line(entity: str, event: dict[str, Any]) -> str:
     match event["event"]:
         case "alarm-raised":
-            mark = " (synthetic)" if event["synthetic"] else ""
             reading = f"{event['value']:.4g} {event['unit']}, limit {event['limit']:.4g}"
-            return f"alarm-raised: {event['level']} at {entity}, {event['sensor']}: {reading}{mark}"
+            return f"alarm-raised: {event['level']} at {entity}, {event['sensor']}: {reading}{_mark(event)}"
         case "risk-level-changed":
-            return f"risk-level-changed: {entity} from {event['was']} to {event['risk']}"
+            return f"risk-level-changed: {entity} from {event['was']} to {event['risk']}{_mark(event)}"
         case _:
             return ""
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Header, Query, Request
@@ -16,6 +16,7 @@ from serve import openapi
 from serve.admission import SHARED
 from serve.backend import Backend, Feed, FeedItem
 from serve.routing import router
+from streams.codec import SYNTHETIC
 from streams.ending import ended
 from streams.subjects import feed_subject
 
@@ -62,7 +63,10 @@ async def live(
     event: Event = None,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """Server-sent events; `data` is a CloudEvent in its JSON form, `event` its type. Reconnecting resumes."""
+    """Server-sent events; `data` is a CloudEvent in its JSON form, `event` its type. Reconnecting resumes.
+
+    An event that tells of something made up has the extension attribute `synthetic`: true.
+    """
     backend: Backend = request.app.state.backend
     streams: Streams = request.app.state.streams
     principal = request.state.principal
@@ -138,7 +142,10 @@ async def _events(feed: Feed, left_s: float | None) -> AsyncIterator[bytes]:
 
 
 def _frame(item: FeedItem) -> bytes:
-    attributes = {name[3:]: value for name, value in item.headers.items() if name.startswith("ce-")}
+    attributes: dict[str, Any] = {name[3:]: said for name, said in item.headers.items() if name.startswith("ce-")}
+    if SYNTHETIC in item.headers:
+        # A Boolean, which headers can only spell.
+        attributes[SYNTHETIC[3:]] = item.headers[SYNTHETIC] == "true"
     data = orjson.dumps({**attributes, "datacontenttype": "application/json", "data": orjson.Fragment(item.data)})
     kind = attributes.get("type", item.subject)
     return f"id: {item.id}\nevent: {kind}\ndata: ".encode() + data.replace(b"\n", b"") + b"\n\n"

@@ -72,6 +72,9 @@ async def test_a_fire_is_played_by_the_running_sensors_under_their_own_boot(
         after = await api.get(f"/v1/facilities/{MARKET}")
     said = capsys.readouterr()
     assert f"alarm-raised: danger at {MARKET}, {SMOKE}: 30 %/m, limit 15 (synthetic)" in said.out
+    lines = [line for line in said.out.splitlines() if "Z  " in line]
+    assert {line.split("Z  ")[1].split(":")[0] for line in lines} >= {"alarm-raised", "risk-level-changed"}
+    assert all(line.endswith("(synthetic)") for line in lines)
     assert "no simulated sensors run here" not in said.err
     boots = {one["boot"] for one in (*before["sensors"], *after["sensors"])}
     assert len(boots) == 1, "a second publisher spoke"

@@ -7,6 +7,7 @@ import pytest
 from schemas.api import Reading
 from schemas.registry import EVENTS
 from streams.asyncapi import document
+from streams.codec import SYNTHETIC
 from streams.feed import CASE, PRIVATE, PUBLIC
 
 DOCUMENT = document(
@@ -68,3 +69,9 @@ def test_what_is_kept_from_citizens_is_not_in_the_public_schema(kind: str) -> No
     public = DOCUMENT["components"]["schemas"][f"Public{name}"]
     assert not PUBLIC[kind] & set(public["properties"])
     assert PUBLIC[kind] < set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
+def test_the_headers_say_that_what_is_made_up_is_labelled() -> None:
+    label = DOCUMENT["components"]["schemas"]["CloudEventHeaders"]["properties"][SYNTHETIC]
+    assert label["enum"] == ["true"]
+    assert "made up" in label["description"]

@@ -18,7 +18,6 @@ from actors.shard import Shard
 from actors.sighting.context import SightingContext
 from schemas.base import Command, from_micros, micros
 from schemas.errors import GoneError, NotFoundError, UnavailableError
-from schemas.registry import read_event
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from streams.blobs import MemoryBlobs
 from streams.feed import messages
@@ -188,9 +187,7 @@ class MemoryBackend:
     async def history(self, context: str, entity: str, after: int, limit: int) -> list[HistoryItem]:
         store = self.owned[context, partition(entity, COUNTS[context])].store
         return [
-            HistoryItem(
-                one.sequence, one.id, one.type, one.time, read_event(one.type, one.data).model_dump(mode="json")
-            )
+            HistoryItem.of(one)
             async for one in store.read(after)
             if one.subject.split(".")[4] == entity and entity != SHARD_ENTITY
         ][:limit]

@@ -33,6 +33,7 @@ async def test_the_data_of_an_event_is_a_cloud_event(city):
     assert event["specversion"] == "1.0"
     assert event["type"] == "city.road.road-registered.v1"
     assert event["subject"] == "alley"
+    assert event["synthetic"] is True
     assert event["data"]["facts"]["rank"] == "108"
 
 

@@ -13,7 +13,7 @@ from schemas import tables
 from schemas.errors import InvalidError
 from serve import paging, positions, render
 from serve.backend import Piece
-from tests.unit.api.conftest import OPERATOR, ROAD, SAFETY, bearer, reading
+from tests.unit.api.conftest import BRIDGE, OPERATOR, ROAD, SAFETY, bearer, reading
 
 ARROW = {"accept": "application/vnd.apache.arrow.stream"}
 BRIDGE_1 = bearer("device", facility="bridge-1")
@@ -207,6 +207,14 @@ async def test_history_tells_the_public_what_the_feed_does(city):
         "city.facility.risk-level-changed.v1",
         "city.facility.alarm-acknowledged.v1",
     ]
+
+
+async def test_history_says_what_is_made_up(city):
+    real = {name: value for name, value in BRIDGE.items() if name != "synthetic"}
+    await city.put("/v1/facilities/bridge-9", json=real, headers=SAFETY)
+    for bridge, synthetic in (("bridge-1", True), ("bridge-9", False)):
+        (first, *_) = (await city.get(f"/v1/facilities/{bridge}/history")).json()["items"]
+        assert first["synthetic"] is synthetic
 
 
 async def test_history_is_paged_by_position(city):

@@ -109,8 +109,9 @@ def test_a_folder_gives_its_files_and_anything_else_is_refused(tmp_path: Path) -
             files(missing, "*.parquet")
 
 
-def event(number: int, kind: str, subject: str, **fields: Any) -> Said:
+def event(number: int, kind: str, subject: str, synthetic: bool = False, **fields: Any) -> Said:
     headers = {"ce-id": f"facility-0-{number}", "ce-type": f"city.facility.{kind}.v1", "ce-subject": subject}
+    headers |= {"ce-synthetic": "true"} if synthetic else {}
     return Said("", headers, orjson.dumps(fields))
 
 
@@ -123,11 +124,19 @@ async def test_an_event_that_comes_twice_is_told_and_counted_once() -> None:
     assert heard.tell() == []
 
 
-async def test_a_synthetic_alarm_is_told_as_synthetic() -> None:
+async def test_what_is_synthetic_is_told_as_synthetic_and_apart_from_what_is_not() -> None:
     heard = Heard()
-    fields = {"sensor": "smoke-1", "level": "danger", "value": 12.5, "unit": "%/m", "limit": 10.0, "synthetic": True}
-    heard._on_event(event(1, "alarm-raised", "market", **fields))
-    assert heard.tell() == ["alarm-raised: danger at market, smoke-1: 12.5 %/m, limit 10 (synthetic)"]
+    fields = {"sensor": "smoke-1", "level": "danger", "value": 12.5, "unit": "%/m", "limit": 10.0}
+    heard._on_event(event(1, "alarm-raised", "market", synthetic=True, **fields))
+    heard._on_event(event(2, "risk-level-changed", "market", synthetic=True, was="normal", risk="danger"))
+    heard._on_event(event(3, "sensor-stale", "market", synthetic=True, sensor="smoke-2"))
+    heard._on_event(event(4, "sensor-stale", "market", sensor="smoke-3"))
+    assert heard.tell() == [
+        "alarm-raised: danger at market, smoke-1: 12.5 %/m, limit 10 (synthetic)",
+        "risk-level-changed: market from normal to danger (synthetic)",
+        "sensor-stale: smoke-2 (synthetic)",
+        "sensor-stale: smoke-3",
+    ]
 
 
 async def test_many_entities_are_counted_instead_of_named() -> None:

@@ -101,5 +101,8 @@ class CounterContext:
     def tables(self, state: State) -> dict[str, pa.Table]:
         return self.dump(state)
 
+    def synthetic(self, state: State, event: Event) -> bool:
+        return event.entity.startswith("toy-")
+
     def objects(self, state: State) -> Collection[str]:
         return ()
