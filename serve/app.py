@@ -36,6 +36,7 @@ from serve.routes import (
     watches,
     works,
 )
+from serve.secret import read_secret
 
 _OF_PERSONS = (cases, searches, watches, journeys, cameras, sightings, erasures)
 
@@ -78,7 +79,7 @@ class Config:
 
 def verifier_of(settings: Settings) -> Verifier:
     """Local tokens count where there is a secret file, an outside issuer's where one is named."""
-    secret = settings.secret_file.read_bytes().strip() if settings.secret_file.exists() else None
+    secret = read_secret(settings) if settings.secret_file.exists() else None
     oidc = None
     if settings.oidc_issuer:
         oidc = Oidc(settings.oidc_issuer, settings.oidc_audience, settings.oidc_roles_claim, settings.oidc_jwks_url)

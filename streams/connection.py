@@ -62,8 +62,9 @@ def access_of(settings: Settings) -> Access:
     """
     kept = (settings.snapshot_url, settings.snapshot_days, objects_url(settings))
     if settings.nats_urls:
-        secret = settings.nats_password_file.read_text().strip() if settings.nats_password_file else ""
-        return Access(settings.nats_urls, settings.nats_user, secret, inbox(settings.nats_user), *kept)
+        file = settings.nats_password_file
+        secret = instance.read(file, "put the password there, or correct BOMNAE_NATS_PASSWORD_FILE") if file else b""
+        return Access(settings.nats_urls, settings.nats_user, secret.decode().strip(), inbox(settings.nats_user), *kept)
     found = instance.load(settings.data)
     if found is None:
         raise SetupError(f"{settings.data} holds no instance: start one with `bomnae up`, or set BOMNAE_NATS_URLS")

@@ -13,7 +13,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.base import EntityId
-from schemas.errors import ConflictError, InvalidError, NotFoundError
+from schemas.errors import ConflictError, InvalidError, NotFoundError, SetupError
 from streams import instance
 from streams.permissions import ANONYMOUS, Kind, accounts, anonymous, grant, inbox, user_name
 
@@ -24,6 +24,8 @@ _LOCAL: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
 _LOCAL_NAME = "local"
 MAX_CASES = 50
 """Cases that one officer's credential names at most."""
+_FIELDS = frozenset({"kind", "name", "entities", "hash"})
+_ANEW = "start the city anew (`bomnae down`, `bomnae up`), which makes it again"
 _ENTITY_ID = TypeAdapter(EntityId)
 
 
@@ -92,20 +94,29 @@ def local(folder: Path, kind: Kind = "host") -> Credential:
     """The node's own credential of a kind (`host`, `operator`, `feed-admin`, `system`), for processes of this node.
 
     Its password stays readable in the folder (mode 0600) for whoever may read the data itself. `render` makes them.
+    Raises `SetupError`, with what to do, where the folder keeps none or a damaged one.
     """
-    return Credential(**orjson.loads((_home(folder) / f"{kind}.json").read_bytes()))
+    path = _home(folder) / f"{kind}.json"
+    data = instance.read(path, f"name the folder that `bomnae credentials add` wrote to, or {_ANEW}")
+    try:
+        return Credential(**orjson.loads(data))
+    except (ValueError, TypeError) as error:
+        raise SetupError(f"{path} is damaged ({error}): remove it and {_ANEW}") from error
 
 
 def render(folder: Path) -> None:
     """Write the users file that the server includes; make the node's own credentials where they are missing."""
-    _home(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     with _users(folder) as users:
         for kind in _LOCAL:
-            path = _home(folder) / f"{kind}.json"
+            path, user = _home(folder) / f"{kind}.json", user_name(kind, _LOCAL_NAME)
             if not path.exists():
-                own = Credential(kind, _LOCAL_NAME, user_name(kind, _LOCAL_NAME), secrets.token_urlsafe(32))
-                instance.write_atomically(path, orjson.dumps(own))
-                users[own.user] = _entry(own, ())
+                own = Credential(kind, _LOCAL_NAME, user, secrets.token_urlsafe(32))
+                with instance.writing(path.parent):
+                    instance.write_atomically(path, orjson.dumps(own))
+                users[user] = _entry(own, ())
+            elif user not in users:
+                # A start that died between the two files.
+                users[user] = _entry(local(folder, kind), ())
         by_account: dict[str, list[dict[str, Any]]] = {}
         for user, entry in users.items():
             allowed = grant(entry["kind"], entry["name"], tuple(entry["entities"]))
@@ -118,8 +129,10 @@ def render(folder: Path) -> None:
         by_account.setdefault(nobody.account, []).append(line)
         parts = {"accounts": accounts(by_account, officers), "system_account": "SYS", "no_auth_user": ANONYMOUS}
         lines = [f"{key}: {orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()}" for key, value in parts.items()]
-        instance.nats_folder(folder).mkdir(exist_ok=True)
-        instance.write_atomically(instance.nats_folder(folder) / "users.conf", "\n".join(lines).encode())
+        home = instance.nats_folder(folder)
+        with instance.writing(home):
+            home.mkdir(exist_ok=True)
+            instance.write_atomically(home / "users.conf", "\n".join(lines).encode())
 
 
 def _home(folder: Path) -> Path:
@@ -130,15 +143,32 @@ def _home(folder: Path) -> Path:
 def _users(folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """The stored users by name, written back when they change; one process at a time."""
     home = _home(folder)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = home / "users.json"
-    with (home / "lock").open("w") as lock:
+    with instance.writing(home):
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (home / "lock").open("w")
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        before = path.read_bytes() if path.exists() else b"{}"
-        users = orjson.loads(before)
+        before = instance.read(path, _ANEW) if path.exists() else b"{}"
+        users = _parsed(path, before)
         yield users
         if (after := orjson.dumps(users, option=orjson.OPT_INDENT_2)) != before:
-            instance.write_atomically(path, after)
+            with instance.writing(home):
+                instance.write_atomically(path, after)
+
+
+def _parsed(path: Path, data: bytes) -> dict[str, dict[str, Any]]:
+    try:
+        users: dict[str, dict[str, Any]] = orjson.loads(data)
+        if all(isinstance(entry, dict) and entry.keys() >= _FIELDS for entry in users.values()):
+            return users
+        why = "a user lacks a field"
+    except (ValueError, AttributeError) as error:
+        why = str(error)
+    raise SetupError(
+        f"{path} is damaged ({why}): put a copy of it back; or remove it, {_ANEW}, and add the users again with "
+        "`bomnae credentials add`"
+    )
 
 
 def _entry(credential: Credential, entities: tuple[str, ...]) -> dict[str, Any]:

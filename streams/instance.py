@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,25 +47,58 @@ def nats_folder(folder: Path) -> Path:
     return Path(folder).resolve() / "nats"
 
 
-@contextmanager
-def writing_in(folder: Path) -> Iterator[None]:
-    """Raises `SetupError`, with what to do, where the block cannot write in the folder."""
-    try:
-        yield
-    except OSError as error:
-        remedy = "make room there" if error.errno == errno.ENOSPC else "choose another data folder"
-        raise SetupError(f"cannot write in {folder} ({error.strerror}): {remedy}") from error
-
-
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace `path` by `data` so that a reader sees the old or the new content, never a part of it."""
+    _partial(path, data, mode).replace(path)
+    _sync(path.parent)
+
+
+def create_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Make `path` with `data`, whole or not at all; of several who do so at once the first counts."""
+    partial = _partial(path, data, mode)
+    with suppress(FileExistsError):
+        os.link(partial, path)
+    partial.unlink()
+    _sync(path.parent)
+
+
+def _partial(path: Path, data: bytes, mode: int) -> Path:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
+    return partial
+
+
+def _sync(folder: Path) -> None:
+    # A rename is only on disk when the folder is.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Around what writes files of an instance. Raises `SetupError`, with what to do, where the system refuses."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room there" if error.errno == errno.ENOSPC else "make it writable, or choose another data folder"
+        raise SetupError(f"cannot write in {folder} ({error.strerror}): {remedy}") from error
+
+
+def read(path: Path, missing: str) -> bytes:
+    """A file that must be there. Raises `SetupError` where it is not (`missing` says what to do) or cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise SetupError(f"{path} is missing: {missing}") from None
+    except OSError as error:
+        raise SetupError(f"cannot read {path} ({error.strerror}): make it readable for this user") from error
 
 
 def save(folder: Path, instance: Instance) -> None:

@@ -28,12 +28,7 @@ async def prepare(urls: Sequence[str], folder: Path, topology: Topology) -> None
 
 
 async def _connected(urls: Sequence[str], folder: Path, kind: Kind, stack: AsyncExitStack) -> Client:
-    try:
-        own = credentials.local(folder, kind)
-    except FileNotFoundError:
-        raise SetupError(
-            f"{folder} keeps no credentials: name the folder that `bomnae credentials add` wrote to"
-        ) from None
+    own = credentials.local(folder, kind)
     try:
         client = await nats.connect(list(urls), max_reconnect_attempts=1, **own.options())
     except (OSError, NatsError) as error:

@@ -185,7 +185,7 @@ class EmbeddedServer:
     def _take_folder(self) -> None:
         if self._lock is not None:
             return
-        with instance.writing_in(self.folder):
+        with instance.writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = (self.folder / "lock").open("a+")
         try:
@@ -197,7 +197,7 @@ class EmbeddedServer:
             raise SetupError(
                 f"{self.folder} is in use by a running instance (process {owner}): stop it, or choose another folder"
             ) from None
-        with instance.writing_in(self.folder):
+        with instance.writing(self.folder):
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
@@ -223,21 +223,22 @@ class EmbeddedServer:
             chosen[name] = asked or (before if before and _is_free(host, before) else 0) or _free_port(host, chosen)
         self.bound = Ports(**chosen)
         name = found.server_name if found else f"bomnae-{secrets.token_hex(4)}"
-        with instance.writing_in(self._home):
+        with instance.writing(self._home):
             self._home.mkdir(exist_ok=True)
             instance.save(self.folder, Instance(name, self.bound))
-            credentials.render(self.folder)
-            config = _CONFIG.format(
-                name=name,
-                host=self.host,
-                ports=self.bound,
-                home=self._home,
-                sync=self.sync,
-                extra=self.extra,
-                max_payload=MAX_PAYLOAD,
-                max_pending=MAX_PENDING,
-                disk=psutil.disk_usage(str(self._home)).total,
-            )
+        credentials.render(self.folder)
+        config = _CONFIG.format(
+            name=name,
+            host=self.host,
+            ports=self.bound,
+            home=self._home,
+            sync=self.sync,
+            extra=self.extra,
+            max_payload=MAX_PAYLOAD,
+            max_pending=MAX_PENDING,
+            disk=psutil.disk_usage(str(self._home)).total,
+        )
+        with instance.writing(self._home):
             instance.write_atomically(self._home / "nats.conf", config.encode())
 
     def _launch(self, program: Path) -> None:

@@ -41,7 +41,7 @@ async def test_a_city_keeps_the_number_of_shards_it_was_created_with(nats_server
 
 
 async def test_a_folder_without_credentials_is_named(nats_server: EmbeddedServer, tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="keeps no credentials"):
+    with pytest.raises(SetupError, match="is missing: name the folder that `bomnae credentials add` wrote to"):
         await prepare(settings(nats_server, tmp_path / "other"))
 
 

@@ -127,6 +127,22 @@ def test_a_damaged_folder_is_refused(tmp_path: Path, content: bytes) -> None:
         EmbeddedServer(tmp_path).start()
 
 
+async def test_damaged_credentials_are_refused_at_the_start_and_made_again_as_the_sentence_says(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path):
+        pass
+    for name in ("users.json", "operator.json"):
+        path = tmp_path / "credentials" / name
+        path.write_bytes(path.read_bytes()[:7])
+    with pytest.raises(SetupError, match=r"users.json is damaged.*remove it"):
+        EmbeddedServer(tmp_path).start()
+    (tmp_path / "credentials" / "users.json").unlink()
+    with pytest.raises(SetupError, match=r"operator.json is damaged.*remove it"):
+        EmbeddedServer(tmp_path).start()
+    (tmp_path / "credentials" / "operator.json").unlink()
+    with EmbeddedServer(tmp_path) as again:
+        await (await operator_of(again)).close()
+
+
 def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path):
         pass
