@@ -15,7 +15,10 @@ setup: $(VENV)/.installed ## Make the environment in .venv from the lock; nothin
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Bomnae needs Python 3.11 or newer: make PYTHON=python3.12 ...' >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# An environment that was interrupted before it had pip, and Debian's without python3-venv, is made anew.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) \
+		|| { echo 'There is no environment in $(VENV): see above. Where Python lacks venv (Debian, Ubuntu), run' \
+			'"apt install python3-venv", then make again.' >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
