@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
@@ -12,6 +13,7 @@ from schemas.api import Reading
 from schemas.base import Event
 from schemas.registry import EVENTS
 from schemas.road import ClearingRow
+from schemas.sighting import MAX_SIGHTINGS, SIGHTINGS, Sighting
 from schemas.tables import MAX_READINGS, READINGS
 from streams import codec, subjects
 from streams.feed import CASE, POSITION, PRIVATE, PUBLIC
@@ -22,17 +24,26 @@ from streams.samples import sample
 READING_TYPE = "city.facility.reading.v1"
 _SCHEMAS = "#/components/schemas/"
 _MESSAGES = "#/components/messages/"
+_BY_GATEWAY = f"{subjects.GATEWAY_PREFIX}{{gateway}}"
 _PROTOCOLS = {"nats": "nats", "ws": "ws", "wss": "wss", "mqtt": "mqtt", "tls": "nats"}
 _DESCRIPTION = """\
 Every subject that devices, gateways, feeds and apps use. Over MQTT a `/` in the topic stands for each `.`.
 
-Over NATS and WebSocket the attributes of CloudEvents 1.0 are headers (binary mode); MQTT 3.1.1 has no headers: send
-structured CloudEvents JSON there, or an Arrow IPC stream. Who gives no name may subscribe to `city.pub.>`. Every
-message comes at least once: `ce-id` tells repeats, and a message without `ce-id` does not come from the city.
+Over NATS and WebSocket the attributes of CloudEvents 1.0 are headers (binary mode); MQTT 3.1.1 has no headers: there a
+reading is structured CloudEvents JSON, or bare, and a batch an Arrow IPC stream, known by its first bytes. Devices and
+gateways come in over MQTT, cameras and apps do not. Who gives no name may subscribe to `city.pub.>`. Every message
+comes at least once: `ce-id` tells repeats, and a message without `ce-id` does not come from the city.
 
 매 시설·도로 사건이 이 주제들로 나갑니다.
 """
 
+
+_CAMERAS = """\
+For cameras and gateways of cameras, over NATS and WebSocket. The input is erased once its good rows are stored; what
+cannot count goes to REJECTED without embedding, attributes and picture. A batch without rows is a sign of life.
+
+카메라와 카메라 게이트웨이만 보냅니다.
+"""
 
 _OFFICERS = """\
 For the officers whose credential names the case; for everybody else there is no such subject. Live by subscribing; what
@@ -75,29 +86,45 @@ class _Document:
         self.channels: dict[str, Any] = {}
         self.operations: dict[str, Any] = {}
         self.messages: dict[str, Any] = {}
-        self.schemas: dict[str, Any] = {"CloudEventHeaders": _headers()}
+        self.schemas: dict[str, Any] = {"CloudEventHeaders": _headers(), "InputHeaders": _input_headers()}
 
     def inputs(self) -> None:
         """What devices, gateways and feeds send."""
-        reading = self._model("Reading", Reading, "validation")
-        self._message("reading", READING_TYPE, reading, [sample(reading, self.schemas)])
-        self.messages["readings"] = {
-            "title": "A batch of readings",
-            "contentType": codec.ARROW,
-            "payload": {"type": "string", "format": "binary", "description": _arrow()},
+        self._readings()
+        self._clearing()
+        self._sightings()
+
+    def _readings(self) -> None:
+        one = sample(self._model("Reading", Reading, "validation"), self.schemas)
+        self._input("reading", "A reading, or a list of them", "Reading", MAX_READINGS, one)
+        self.messages["reading"]["name"] = READING_TYPE
+        self.schemas["ReadingEvent"] = _structured(READING_TYPE, "Reading")
+        self.messages["readingEvent"] = {
+            "name": READING_TYPE,
+            "title": "A reading in a structured CloudEvent",
+            "summary": "What MQTT 3.1.1 needs, which has no headers; NATS takes it too.",
+            "contentType": codec.CLOUD_EVENT,
+            "payload": {"$ref": f"{_SCHEMAS}ReadingEvent"},
+            "examples": [{"payload": {**sample(self.schemas["ReadingEvent"], self.schemas), "data": one}}],
         }
-        row = self._model("ClearingRow", ClearingRow, "validation")
-        self.messages["clearing"] = {
-            "title": "Clearing states of a road's segments",
-            "contentType": codec.JSON,
-            "payload": {"type": "array", "items": {"$ref": f"{_SCHEMAS}ClearingRow"}},
-            "examples": [{"payload": [sample(row, self.schemas)]}],
-        }
-        both = ("reading", "readings")
-        self._channel("readings", subjects.raw("facility", "{facility}", subjects.READINGS), both, "receive")
-        by_gateway = subjects.raw("facility", "{facility}", f"{subjects.GATEWAY_PREFIX}{{gateway}}")
-        self._channel("gatewayReadings", by_gateway, both, "receive")
+        self._arrow("readings", "A batch of readings", READINGS, MAX_READINGS, "; optionally `unit` string")
+        kinds = ("reading", "readingEvent", "readings")
+        self._channel("readings", subjects.raw("facility", "{facility}", subjects.READINGS), kinds, "receive")
+        self._channel("gatewayReadings", subjects.raw("facility", "{facility}", _BY_GATEWAY), kinds, "receive")
+
+    def _clearing(self) -> None:
+        row = sample(self._model("ClearingRow", ClearingRow, "validation"), self.schemas)
+        self._input("clearing", "Clearing states of a road's segments", "ClearingRow", None, [row])
         self._channel("clearing", subjects.raw("road", "{road}", subjects.CLEARING), ("clearing",), "receive")
+
+    def _sightings(self) -> None:
+        one = sample(self._model("Sighting", Sighting, "validation"), self.schemas)
+        self._input("sighting", "A sighting, or a list of them", "Sighting", MAX_SIGHTINGS, one)
+        missing = "; `box`, `attributes` and `picture` may be null or missing"
+        self._arrow("sightings", "A batch of sightings", SIGHTINGS, MAX_SIGHTINGS, missing)
+        for key, kind in (("sightings", subjects.SIGHTINGS), ("gatewaySightings", _BY_GATEWAY)):
+            self._channel(key, subjects.raw("sighting", "{camera}", kind), ("sighting", "sightings"), "receive")
+            self.channels[key]["description"] = _CAMERAS
 
     def feed(self) -> None:
         """What apps hear, by audience and event."""
@@ -135,6 +162,28 @@ class _Document:
         }
         address = subjects.rejected_subject("{context}", "{entity}")
         self._channel("rejected", address, ("rejected",), "send")
+
+    def _input(self, key: str, title: str, model: str, most: int | None, example: Any) -> None:
+        """JSON of one `model` or a list of at most `most`."""
+        one = {"$ref": f"{_SCHEMAS}{model}"}
+        many = {"type": "array", "items": one, **({"maxItems": most} if most else {})}
+        self.messages[key] = {
+            "title": title,
+            "contentType": codec.JSON,
+            "headers": {"$ref": f"{_SCHEMAS}InputHeaders"},
+            "payload": {"oneOf": [one, many]},
+            "examples": [{"payload": example}],
+        }
+
+    def _arrow(self, key: str, title: str, schema: pa.Schema, most: int, more: str) -> None:
+        columns = ", ".join(f"`{field.name}` {field.type}" for field in schema)
+        text = f"Arrow IPC stream of at most {most:,} rows: {columns}{more}."
+        self.messages[key] = {
+            "title": title,
+            "contentType": codec.ARROW,
+            "headers": {"$ref": f"{_SCHEMAS}InputHeaders"},
+            "payload": {"type": "string", "format": "binary", "description": text},
+        }
 
     def _feed_channel(self, audience: str, event: type[Event], schema: dict[str, Any]) -> None:
         key = f"{'public' if audience == 'pub' else 'staff'}{event.__name__}"
@@ -191,11 +240,32 @@ def _headers() -> dict[str, Any]:
     return headers
 
 
+def _input_headers() -> dict[str, Any]:
+    names = {
+        codec.CE_VERSION: "1.0",
+        codec.CE_ID: "The sender's own",
+        codec.CE_TYPE: f"Of readings `{READING_TYPE}`, where it is given",
+        codec.CE_SOURCE: "Who sends",
+        codec.TRACEPARENT: "W3C trace context, which the events carry on",
+    }
+    return _text_headers(names, required=[])
+
+
+def _structured(kind: str, model: str) -> dict[str, Any]:
+    """The JSON format of CloudEvents 1.0 around one `model`."""
+    text = {"type": "string", "minLength": 1}
+    attributes = {
+        "specversion": {"const": "1.0"},
+        "id": {**text, "description": "The sender's own; a reading is known by sensor, boot and sequence."},
+        "source": text,
+        "type": {"const": kind},
+        "time": {"type": "string", "format": "date-time"},
+        "datacontenttype": {"const": codec.JSON},
+        "data": {"$ref": f"{_SCHEMAS}{model}"},
+    }
+    return {"type": "object", "required": ["specversion", "id", "source", "type", "data"], "properties": attributes}
+
+
 def _text_headers(names: Mapping[str, str], required: list[str]) -> dict[str, Any]:
     properties = {name: {"type": "string", "description": text} for name, text in names.items()}
     return {"type": "object", "properties": properties, "required": required}
-
-
-def _arrow() -> str:
-    columns = ", ".join(f"`{field.name}` {field.type}" for field in READINGS)
-    return f"Arrow IPC stream of at most {MAX_READINGS:,} rows: {columns}; optionally `unit` string."

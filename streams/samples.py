@@ -13,6 +13,7 @@ _WORDS: Mapping[str, Any] = {
     "alarm": "soyang-bridge-2-tilt-1.high-warning.1",
     "case": "case-5d1f0c2b9a7e4836",
     "watch": "watch-77a0c4e1d2b3f596",
+    "sighting_id": "cam-17.20260115T030000.3",
     "sighting": "20260115T030000.3",
     "camera": "cam-17",
     "candidate": "cam-17.20260115T030000.3",
@@ -34,7 +35,7 @@ _WORDS: Mapping[str, Any] = {
 _TIME = "2026-01-15T03:00:00Z"
 
 
-def sample(  # noqa: C901, PLR0911 - one line for each kind of schema
+def sample(  # noqa: C901, PLR0911, PLR0912 - one line for each kind of schema
     schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str = ""
 ) -> Any:
     """A value that the schema allows. `schemas` resolves a `$ref` by the last part of its path; `name`: the field's."""
@@ -52,13 +53,15 @@ def sample(  # noqa: C901, PLR0911 - one line for each kind of schema
         case {"type": "array", "prefixItems": items}:
             return [sample(item, schemas) for item in items]
         case {"type": "array"}:
-            return [sample(schema["items"], schemas, name.removesuffix("s"))]
+            return [sample(schema["items"], schemas, name.removesuffix("s"))] * max(1, schema.get("minItems", 1))
         case {"type": "integer" | "number"}:
             return max(1, schema.get("minimum", 1))
         case {"type": "boolean"}:
             return name == "synthetic"
         case {"type": "string", "pattern": "^[0-9a-f]{64}$"}:
             return "5d" * 32
+        case {"type": "string", "format": "base64"}:
+            return "/9j/"
         case {"type": "string", "format": "date-time"}:
             return _TIME
         case _:

@@ -1,14 +1,22 @@
 import json
+import re
+from datetime import datetime
 from typing import Any
 
 import jsonschema
+import orjson
 import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 
 from schemas.api import Reading
 from schemas.registry import EVENTS
+from schemas.sighting import Sighting
 from streams.asyncapi import document
 from streams.codec import SYNTHETIC
 from streams.feed import CASE, PRIVATE, PUBLIC
+from streams.permissions import Kind, grant
+from tests.unit.facility.scenario import T0, City
 
 DOCUMENT = document(
     {"nats": "nats://127.0.0.1:4222", "browsers": "ws://127.0.0.1:9222", "mqtt": "mqtt://127.0.0.1:1883"}
@@ -75,3 +83,39 @@ def test_the_headers_say_that_what_is_made_up_is_labelled() -> None:
     label = DOCUMENT["components"]["schemas"]["CloudEventHeaders"]["properties"][SYNTHETIC]
     assert label["enum"] == ["true"]
     assert "made up" in label["description"]
+
+
+OUTSIDERS: dict[Kind, tuple[str, ...]] = {
+    "device": ("bridge-1",),
+    "gateway": ("main-road",),
+    "camera": ("cam-1",),
+    "camera-gateway": (),
+}
+
+
+@pytest.mark.parametrize("kind", OUTSIDERS)
+def test_every_subject_that_a_sender_may_publish_on_is_a_channel(kind: Kind) -> None:
+    received = {one["channel"]["$ref"] for one in DOCUMENT["operations"].values() if one["action"] == "receive"}
+    addresses = [channel["address"] for key, channel in CHANNELS.items() if f"#/channels/{key}" in received]
+    patterns = [re.sub(r"\\\{\w+\\\}", "[^.]+", re.escape(address)) for address in addresses]
+    for subject in grant(kind, "x", OUTSIDERS[kind]).publish:
+        assert any(re.fullmatch(pattern, subject) for pattern in patterns), subject
+
+
+def test_a_reading_in_a_structured_cloud_event_is_described_and_counts() -> None:
+    (example,) = MESSAGES["readingEvent"]["examples"]
+    assert MESSAGES["readingEvent"]["contentType"] == "application/cloudevents+json"
+    for channel in ("readings", "gatewayReadings"):
+        assert set(CHANNELS[channel]["messages"]) == {"reading", "readingEvent", "readings"}
+    city = City().bridge(sensor=example["payload"]["data"]["sensor"])
+    arrived = (datetime.fromisoformat(example["payload"]["data"]["time"]) - T0).total_seconds()
+    city.send(city.message(orjson.dumps(example["payload"]), arrived=arrived))
+    assert city.outcome.rejections == []
+    assert city.row(example["payload"]["data"]["sensor"])["count"] == 1
+    event = JSONFormat().read(CloudEvent, orjson.dumps(example["payload"]))
+    assert event.get_type() == "city.facility.reading.v1"
+
+
+def test_the_example_of_a_sighting_is_a_sighting() -> None:
+    (example,) = MESSAGES["sighting"]["examples"]
+    Sighting.model_validate(example["payload"])
