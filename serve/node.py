@@ -6,7 +6,6 @@ Each is a process of its own. When one dies it is started again; the log is the 
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ from serve import address, ingress
 from serve.secret import ensure_secret
 from streams import preparing
 from streams.instance import Ports
-from streams.server import EmbeddedServer
+from streams.server import EmbeddedServer, check_ports
 from streams.tending import Tender, free_bytes
 from streams.topology import Topology
 
@@ -50,7 +49,7 @@ def run(settings: Settings, console: Console) -> int:
         with console.status("starting NATS") as status:
             server = _server(settings)
             stack.enter_context(server)
-            _check_port(settings.host, settings.http_port, "http")
+            check_ports({"BOMNAE_HTTP_PORT": (settings.host, settings.http_port)})
             ensure_secret(settings)
             address.remember(settings)
             asyncio.run(_streams(settings, server))
@@ -181,17 +180,6 @@ def _tend(console: Console, children: list[Child]) -> None:
         if not child.alive:
             console.print(f"{child.module} ended: starting it again")
             child.start()
-
-
-def _check_port(host: str, port: int, name: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            raise SetupError(
-                f"port {port} on {host} is taken: stop what listens there, or set BOMNAE_{name.upper()}_PORT"
-            ) from None
 
 
 def _server(settings: Settings) -> EmbeddedServer:

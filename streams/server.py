@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -27,6 +28,14 @@ MAX_PENDING = 32 * 1024 * 1024
 
 MEMORY_LIMIT_MIB = 512
 """MiB that Go's collector works to stay below (GOMEMLIMIT, soft): without it, freed stream blocks return late."""
+
+PORT_SETTINGS = {
+    "nats": "BOMNAE_NATS_PORT",
+    "websocket": "BOMNAE_WEBSOCKET_PORT",
+    "mqtt": "BOMNAE_MQTT_PORT",
+    "monitor": "BOMNAE_NATS_MONITOR_PORT",
+}
+"""The setting of each listener's port, for whoever has to choose another one."""
 
 _START_ATTEMPTS = 3
 _DYING_S = 0.25
@@ -213,12 +222,10 @@ class EmbeddedServer:
         found = instance.load(self.folder)
         remembered = asdict(found.ports) if found else {}
         chosen: dict[str, int] = {}
+        hosts = {name: "127.0.0.1" if name == "monitor" else self.host for name in PORT_SETTINGS}
+        check_ports({PORT_SETTINGS[name]: (hosts[name], asked) for name, asked in asdict(self.ports).items()})
         for name, asked in asdict(self.ports).items():
-            host = "127.0.0.1" if name == "monitor" else self.host
-            if asked and not _is_free(host, asked):
-                raise SetupError(
-                    f"port {asked} on {host} is taken: stop what listens there, or set another {name} port"
-                )
+            host = hosts[name]
             before = remembered.get(name, 0)
             chosen[name] = asked or (before if before and _is_free(host, before) else 0) or _free_port(host, chosen)
         self.bound = Ports(**chosen)
@@ -270,6 +277,18 @@ class EmbeddedServer:
             if log.exists() and (lines := log.read_text(errors="replace").strip().splitlines()):
                 return f"{lines[-1]} ({log})"
         return "it wrote no log"
+
+
+def check_ports(wanted: Mapping[str, tuple[str, int]]) -> None:
+    """Raises `SetupError` that names all ports which are taken; `wanted`: host and port by setting, 0 for any port."""
+    taken = [
+        f"port {port} on {host} ({name})" for name, (host, port) in wanted.items() if port and not _is_free(host, port)
+    ]
+    if taken:
+        raise SetupError(
+            f"{', '.join(taken)} is taken: stop what listens there (another city?), or set the variable to another "
+            "port, 0 for a free one"
+        )
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -49,6 +49,7 @@ def taken() -> Iterator[str]:
 def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path, taken: str, name: str) -> None:
     said = up(tmp_path / "data", **{f"BOMNAE_{name}_PORT": taken})
     assert f"port{taken}" in said
+    assert f"BOMNAE_{name}_PORT" in said
     assert "stopwhatlistensthere" in said
 
 

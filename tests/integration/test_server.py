@@ -15,6 +15,7 @@ import pytest
 from nats.aio.client import Client
 
 from schemas.errors import ConflictError, InvalidError, NotFoundError, SetupError
+from schemas.settings import Settings
 from streams import credentials, instance, server
 from streams.server import EmbeddedServer, Ports
 from streams.subjects import partition, raw
@@ -81,9 +82,19 @@ def vars_of(ports: Ports) -> list[int]:
 
 
 @pytest.mark.parametrize("listener", ["nats", "websocket", "mqtt", "monitor"])
-def test_a_taken_port_is_named_with_its_listener(tmp_path: Path, taken_port: int, listener: str) -> None:
-    with pytest.raises(SetupError, match=rf"port {taken_port} .*taken.*another {listener} port"):
+def test_a_taken_port_is_named_with_its_setting(tmp_path: Path, taken_port: int, listener: str) -> None:
+    name = {"monitor": "nats_monitor"}.get(listener, listener)
+    assert f"{name}_port" in Settings.model_fields
+    with pytest.raises(SetupError, match=rf"port {taken_port} .*\(BOMNAE_{name.upper()}_PORT\) is taken: stop what"):
         EmbeddedServer(tmp_path, Ports(**{listener: taken_port})).start()
+
+
+def test_a_second_instance_with_the_same_ports_is_told_all_of_them_at_once(tmp_path: Path) -> None:
+    with EmbeddedServer(tmp_path / "a") as one:
+        with pytest.raises(SetupError, match="is taken") as refused:
+            EmbeddedServer(tmp_path / "b", one.bound).start()
+        for setting in ("BOMNAE_NATS_PORT", "BOMNAE_WEBSOCKET_PORT", "BOMNAE_MQTT_PORT", "BOMNAE_NATS_MONITOR_PORT"):
+            assert setting in str(refused.value)
 
 
 def test_a_remembered_port_that_is_taken_gives_way_to_a_free_one(tmp_path: Path) -> None:

@@ -39,3 +39,8 @@ def test_a_value_that_cannot_be_is_refused(monkeypatch):
 def test_every_context_that_has_shards_has_an_owner():
     assert tuple(host.CONTEXTS) == CONTEXTS
     assert all(Settings().shards(context) >= 1 for context in CONTEXTS)
+
+
+def test_every_port_that_can_be_set_is_one_that_something_listens_on():
+    code = "\n".join(path.read_text() for path in (ROOT / "serve").rglob("*.py"))
+    assert [name for name in Settings.model_fields if "_port" in name and f"settings.{name}" not in code] == []
