@@ -84,6 +84,23 @@ def simulate(
     asyncio.run(play(settings_of(data), incident))
 
 
+@app.command()
+def listen(
+    subject: Annotated[
+        str, typer.Argument(help="Below city.pub. or city.staff.; * stands for one word, > for all that follow.")
+    ] = "city.pub.>",
+    count: Annotated[int, typer.Option(min=0, help="End after so many events; 0: at Ctrl-C.")] = 0,
+    data: Data = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print each event as a CloudEvent, one JSON object a line.")
+    ] = False,
+) -> None:
+    """Show the events of the feed as they happen, until Ctrl-C. Exit code 3 where no city runs."""
+    from serve.commands.listen import listen as hear
+
+    asyncio.run(hear(settings_of(data), subject, count, json))
+
+
 @replays.command()
 def openlab(
     source: Annotated[Path, typer.Option("--from", help="The tidy CSV of the openLAB load test, or its folder.")],

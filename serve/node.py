@@ -20,8 +20,10 @@ from rich.console import Console
 
 from schemas.errors import SetupError
 from schemas.packs.load import load_pack
+from schemas.packs.pack import Pack
 from schemas.settings import Settings
 from serve import address, ingress
+from serve.greeting import greeting
 from serve.secret import ensure_secret
 from streams import preparing
 from streams.instance import Ports
@@ -43,7 +45,7 @@ def run(settings: Settings, console: Console) -> int:
     """
     port = settings.http_port or ingress.free_ports(1)[0]
     settings = settings.model_copy(update={"data": settings.data.absolute(), "http_port": port})
-    load_pack(settings.pack)
+    pack = load_pack(settings.pack)
     stop = Stop()
     with ExitStack() as stack:
         with console.status("starting NATS") as status:
@@ -63,7 +65,7 @@ def run(settings: Settings, console: Console) -> int:
                 sensors = Child("streams.connectors.feeder", environment, settings.data / "sensors.log")
                 children.append(stack.enter_context(sensors))
         if not stop.asked:
-            _greet(console, settings, server, loaded)
+            _greet(console, settings, pack, server, loaded)
         tender = Tender(server, lambda line: console.print(line, highlight=False, markup=False))
         while not stop.asked:
             tender.look()
@@ -199,27 +201,9 @@ def _exported(settings: Settings) -> dict[str, str]:
     return {f"BOMNAE_{name.upper()}": value for name, value in words.items()}
 
 
-def _greet(console: Console, settings: Settings, server: EmbeddedServer, loaded: str) -> None:
-    base = f"http://{settings.host}:{settings.http_port}"
+def _greet(console: Console, settings: Settings, pack: Pack, server: EmbeddedServer, loaded: str) -> None:
     console.print(f"[bold]Bomnae 봄내 runs[/bold]: city pack {settings.pack} ({loaded})", highlight=False)
     if settings.simulate:
         console.print("The sensors are simulated: every reading is [bold]synthetic[/bold].")
-    console.print(
-        f"""
-  API       {base}/v1/facilities
-  docs      {base}/docs
-  NATS      {server.url}   WebSocket {server.websocket_url}   MQTT {settings.host}:{server.bound.mqtt}
-
-  curl -s {base}/v1/facilities/soyang-2-bridge
-  curl -s '{base}/v1/sensors/latest?limit=5'
-  curl -sN {base}/v1/live
-  nats --server {server.url} subscribe 'city.pub.>'
-
-  bomnae simulate market-fire      an alarm within a minute
-  bomnae simulate excavation       a road closure
-  bomnae token --role safety       a token to acknowledge the alarm with
-
-Ctrl-C drains and stops; the data stays in {settings.data}.""",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(f"\n{greeting(settings, pack, server)}\n", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"Ctrl-C drains and stops; the data stays in {settings.data}.", highlight=False, soft_wrap=True)

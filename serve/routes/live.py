@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import Header, Query, Request
@@ -16,7 +16,7 @@ from serve import openapi
 from serve.admission import SHARED
 from serve.backend import Backend, Feed, FeedItem
 from serve.routing import router
-from streams.codec import SYNTHETIC
+from streams.codec import CE_TYPE, structured
 from streams.ending import ended
 from streams.subjects import feed_subject
 
@@ -142,10 +142,5 @@ async def _events(feed: Feed, left_s: float | None) -> AsyncIterator[bytes]:
 
 
 def _frame(item: FeedItem) -> bytes:
-    attributes: dict[str, Any] = {name[3:]: said for name, said in item.headers.items() if name.startswith("ce-")}
-    if SYNTHETIC in item.headers:
-        # A Boolean, which headers can only spell.
-        attributes[SYNTHETIC[3:]] = item.headers[SYNTHETIC] == "true"
-    data = orjson.dumps({**attributes, "datacontenttype": "application/json", "data": orjson.Fragment(item.data)})
-    kind = attributes.get("type", item.subject)
-    return f"id: {item.id}\nevent: {kind}\ndata: ".encode() + data.replace(b"\n", b"") + b"\n\n"
+    kind = item.headers.get(CE_TYPE, item.subject)
+    return f"id: {item.id}\nevent: {kind}\ndata: ".encode() + structured(item.headers, item.data) + b"\n\n"

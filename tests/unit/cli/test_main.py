@@ -48,7 +48,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert code_of("--help") == 0
     said = capsys.readouterr().out
     for command in (
-        "up", "down", "status", "simulate", "replay", "verify", "backup", "restore", "token", "credentials",
+        "up", "down", "status", "simulate", "listen", "replay", "verify", "backup", "restore", "token", "credentials",
         "asyncapi", "openapi",
     ):  # fmt: skip
         assert f" {command} " in said
