@@ -105,6 +105,7 @@ class Settings(BaseSettings):
     past_concurrency: int = Field(2, ge=1, description="Reads of a past moment (`as_of`) in progress per replica.")
     write_concurrency: int = Field(256, ge=1, description="Writes in progress per replica.")
     live_concurrency: int = Field(512, ge=1, description="Live streams per replica.")
+    picture_concurrency: int = Field(32, ge=1, description="Pictures of cameras at the encoder per replica.")
     queue: int = Field(256, ge=0, description="Requests of a class that may wait for a place; more get 503.")
     queue_s: float = Field(1.0, ge=0, le=30, description="Longest wait for a place in seconds, then 503.")
     client_rate: float = Field(2_000.0, gt=0, description="Requests per second that one client may make, then 429.")

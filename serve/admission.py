@@ -18,6 +18,8 @@ from actors.meters import Meters
 from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
 from serve import problems
 
+_OWN = {"/v1/live": "live", "/v1/encodings": "picture"}
+"""Routes with places of their own: cameras that wait for a busy encoder keep no officer from a search."""
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked by those who must be answered exactly when there is overload."""
 SHARED, SHARED_TIMES = "shared", 5
@@ -37,6 +39,7 @@ class Limits:
     write: int = 256
     past: int = 2
     live: int = 512
+    picture: int = 32
     queue: int = 256
     queue_s: float = 1.0
     client_rate: float = 2_000.0
@@ -98,7 +101,7 @@ def gates_of(limits: Limits) -> dict[str, Gate]:
     """The places of one replica, by class."""
     return {
         name: Gate(name, getattr(limits, name), limits.queue, limits.queue_s)
-        for name in ("read", "past", "write", "live")
+        for name in ("read", "past", "write", "live", "picture")
     }
 
 
@@ -172,8 +175,8 @@ class Admission:
 
 
 def _kind(scope: Scope) -> str:
-    if scope["path"] == "/v1/live":
-        return "live"
+    if (own := _OWN.get(scope["path"])) is not None:
+        return own
     if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
         return "write"
     # A read of a past moment replays a log, which costs seconds where another read costs microseconds.

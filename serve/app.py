@@ -21,6 +21,7 @@ from serve.routes import (
     alarms,
     cameras,
     cases,
+    encodings,
     erasures,
     facilities,
     journeys,
@@ -38,7 +39,7 @@ from serve.routes import (
 )
 from serve.secret import read_secret
 
-_OF_PERSONS = (cases, searches, watches, journeys, cameras, sightings, erasures)
+_OF_PERSONS = (cases, searches, watches, journeys, cameras, encodings, sightings, erasures)
 
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
 
@@ -67,6 +68,7 @@ class Config:
             past=settings.past_concurrency,
             write=settings.write_concurrency,
             live=settings.live_concurrency,
+            picture=settings.picture_concurrency,
             queue=settings.queue,
             queue_s=settings.queue_s,
             client_rate=settings.client_rate,

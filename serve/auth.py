@@ -90,6 +90,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/cameras"): STAFF | _OFFICERS,
     ("PUT", "/v1/cameras/{camera}"): _OPERATOR,
     ("POST", "/v1/sightings"): _SENDERS,
+    ("POST", "/v1/encodings"): _SENDERS,
     ("GET", "/v1/erasures"): _ERASERS | {"auditor"},
     ("POST", "/v1/erasures"): _ERASERS,
     ("GET", "/v1/erasures/{erasure}"): _ERASERS | {"auditor"},

@@ -215,6 +215,13 @@ class Backend(Protocol):
         """The sightings. Raises `UnavailableError` where no search runs."""
         ...
 
+    async def people(self, picture: bytes) -> bytes:
+        """Who is in a camera's picture, as `serve.pictures.wire` has it; keeps nothing.
+
+        Raises `InvalidError` for what is no picture or too large a one, `UnavailableError` where no encoder runs.
+        """
+        ...
+
     async def put_object(self, name: str, data: bytes) -> None:
         """Store an erasable object durably under a name; safe to repeat."""
         ...

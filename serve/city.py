@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import orjson
@@ -107,18 +108,27 @@ class City:
         """See `Backend`."""
         return self._router
 
+    async def people(self, picture: bytes) -> bytes:
+        """See `Backend`."""
+        data: bytes = await self._of_encoder("people", picture)
+        return data
+
     async def _encode(self, photo: bytes) -> list[Encoded]:
+        found: list[Described] = await self._of_encoder("query", photo)
+        return [Encoded(Query(one.model, one.embedding), one.quality, one.box) for one in found]
+
+    async def _of_encoder(self, method: str, picture: bytes) -> Any:
         try:
-            found: list[Described] = await ray_serve.get_app_handle(ENCODER).query.remote(photo)
+            return await getattr(ray_serve.get_app_handle(ENCODER), method).remote(picture)
         except RayServeException as error:
-            raise UnavailableError("no encoder runs here: search with an embedding", retry_after_s=60) from error
+            why = "no encoder runs here: search with an embedding, send sightings that are encoded elsewhere"
+            raise UnavailableError(why, retry_after_s=60) from error
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, BomnaeError):
                 raise error.cause from None
             raise UnavailableError("the encoder failed", retry_after_s=5) from error
         except ray.exceptions.RayError as error:
             raise UnavailableError("the encoder does not answer", retry_after_s=5) from error
-        return [Encoded(Query(one.model, one.embedding), one.quality, one.box) for one in found]
 
     async def put_object(self, name: str, data: bytes) -> None:
         """See `Backend`."""

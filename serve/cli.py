@@ -159,6 +159,7 @@ def cameras(
     url: Annotated[list[str] | None, typer.Option(help="Where a camera gives a snapshot; may be repeated.")] = None,
     every: Annotated[float, typer.Option(help="Seconds between two snapshots of a camera.")] = 1.0,
     step: Annotated[int, typer.Option(min=1, help="Take every n-th frame of the video.")] = 1,
+    local: Annotated[bool, typer.Option("--local", help="Encode in this process, not by the city's encoder.")] = False,
     data: Data = None,
 ) -> None:
     """Find people in a video file, or in snapshots until Ctrl-C, and send them as sightings through NATS."""
@@ -168,9 +169,9 @@ def cameras(
     if video is not None:
         if url or len(camera) != 1:
             raise InvalidError("--video goes with one --camera and no --url")
-        asyncio.run(run.video(settings, video, camera[0], run.moment(start), step))
+        asyncio.run(run.video(settings, video, camera[0], run.moment(start), step, local=local))
     else:
-        asyncio.run(run.snapshots(settings, run.sources(url or [], camera, every)))
+        asyncio.run(run.snapshots(settings, run.sources(url or [], camera, every), local=local))
 
 
 @app.command()

@@ -184,6 +184,21 @@ def sightings_accepted() -> Responses:
     return _json(_object(said, "Stored."), "Stored.", 202)
 
 
+def people() -> Responses:
+    """Who is in a picture."""
+    content = {ARROW: {"schema": {"type": "string", "format": "binary"}}}
+    return {200: {"description": "People, as serve.pictures.wire.PEOPLE.", "content": content}}
+
+
+PICTURE_BODY: Json = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            f"image/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in ("jpeg", "png", "webp")
+        },
+    }
+}
+"""The body of `POST /v1/encodings`, which is not JSON."""
 SIGHTINGS_BODY: Json = {
     "requestBody": {
         "required": True,

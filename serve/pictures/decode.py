@@ -72,9 +72,9 @@ def frames(path: Path, every: int = 1, limits: Limits | None = None) -> Iterator
         sandbox.close()
 
 
-def jpeg(pixels: Pixels, most: int, longest: int = 320) -> bytes:
-    """The pixels as a new small JPEG of at most `most` bytes and sides of `longest`, without metadata."""
-    quality, scale = 85, min(1.0, longest / max(pixels.shape[:2]))
+def jpeg(pixels: Pixels, most: int, longest: int = 320, quality: int = 85) -> bytes:
+    """The pixels as a new JPEG of at most `most` bytes and sides of `longest`, without metadata."""
+    scale = min(1.0, longest / max(pixels.shape[:2]))
     while True:
         if scale < 1:
             pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)

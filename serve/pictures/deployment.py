@@ -1,25 +1,28 @@
 """The encoder as a Ray Serve deployment of its own: autoscaled, batched, one OpenVINO device.
 
-`Encoding` is the plain class; `encoder` binds it. Callers hold a handle: `handle.sightings.remote(camera, picture,
-time)` gives an Arrow IPC stream, `handle.query.remote(picture)` a list of `Described`.
+`Encoding` is the plain class; `encoder` binds it. Callers hold a handle: `handle.people.remote(picture)` gives the
+people of a camera's picture as `serve.pictures.wire` has them, `handle.query.remote(picture)` a list of `Described`.
+It keeps nothing between two pictures: who sends a camera's pictures follows people through them (`Follower`).
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from ray import serve as ray_serve
 from ray.serve import Application
 
 from schemas.errors import BomnaeError, InvalidError
 from schemas.settings import Settings
+from serve.pictures import wire
 from serve.pictures.decode import Decoder
 from serve.pictures.encoder import Described, Encoder
 from serve.pictures.sandbox import Pixels
-from streams.connectors.feeder import to_stream
+
+T = TypeVar("T")
 
 BATCH, WAIT_S = 8, 0.01
-"""Photographs that one run of the networks takes, and how long the first waits for others."""
+"""Pictures that one run of the networks takes, and how long the first waits for others."""
 _ONGOING = 4 * BATCH
 
 
@@ -31,38 +34,49 @@ class Encoding:
         self._turn = asyncio.Lock()
         # Its types know functions alone, where a bound method is one too.
         batched: Any = ray_serve.batch(max_batch_size=BATCH, batch_wait_timeout_s=WAIT_S)
-        self._batched = batched(self.describe)
+        self._frames, self._photographs = batched(self.follow), batched(self.describe)
 
-    async def sightings(self, camera: str, picture: bytes, time_us: int) -> bytes:
-        """One snapshot's sightings as an Arrow IPC stream; empty bytes where nobody is seen. Raises `InvalidError`."""
-        pixels = await asyncio.to_thread(self._decoder.decode, picture)
-        async with self._turn:
-            table = await asyncio.to_thread(self._encoder.sightings, [pixels], camera, [time_us])
-        return to_stream(table.combine_chunks().to_batches()[0]) if table.num_rows else b""
+    async def people(self, picture: bytes) -> bytes:
+        """Everybody in a camera's picture, as `wire.to_bytes` has it. Raises `InvalidError`, without harm to others."""
+        found: bytes | BomnaeError = await self._frames(picture)
+        return _good(found)
 
     async def query(self, picture: bytes) -> list[Described]:
         """Everybody in a photograph, the best first.
 
         Raises `InvalidError` for a picture that cannot be read or shows nobody, without harm to others of its batch.
         """
-        found: list[Described] | BomnaeError = await self._batched(picture)
-        if isinstance(found, BomnaeError):
-            raise found
-        return found
+        found: list[Described] | BomnaeError = await self._photographs(picture)
+        return _good(found)
+
+    async def follow(self, pictures: Sequence[bytes]) -> list[bytes | BomnaeError]:
+        """For each picture of a camera who is in it, or why that cannot be said."""
+        found = await self._each(pictures, self._encoder.people)
+        return [one if isinstance(one, BomnaeError) else wire.to_bytes(one) for one in found]
 
     async def describe(self, pictures: Sequence[bytes]) -> list[list[Described] | BomnaeError]:
         """For each photograph who is in it, or why that cannot be said."""
+        return [one or _nobody() for one in await self._each(pictures, self._encoder.queries)]
+
+    async def _each(self, pictures: Sequence[bytes], act: Callable[[list[Pixels]], list[T]]) -> list[T | BomnaeError]:
+        """What `act` makes of those that can be read, and for the others the error, in their order."""
         read = [await asyncio.to_thread(self._read, picture) for picture in pictures]
-        good: list[Pixels] = [one for one in read if not isinstance(one, BomnaeError)]
+        good = [one for one in read if not isinstance(one, BomnaeError)]
         async with self._turn:
-            found = iter(await asyncio.to_thread(self._encoder.queries, good))
-        return [one if isinstance(one, BomnaeError) else next(found) or _nobody() for one in read]
+            made = iter(await asyncio.to_thread(act, good))
+        return [one if isinstance(one, BomnaeError) else next(made) for one in read]
 
     def _read(self, picture: bytes) -> Pixels | BomnaeError:
         try:
             return self._decoder.decode(picture)
         except BomnaeError as error:
             return error
+
+
+def _good(answer: T | BomnaeError) -> T:
+    if isinstance(answer, BomnaeError):
+        raise answer
+    return answer
 
 
 def _nobody() -> InvalidError:

@@ -1,6 +1,5 @@
 """The encoder: frames of a camera to a table of sightings, a photograph of a person to embeddings to search with."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,12 +15,10 @@ from serve.pictures.decode import jpeg
 from serve.pictures.detect import Detector, HogDetector, NetworkDetector
 from serve.pictures.embed import ColourEmbedder, Embedder, NetworkEmbedder
 from serve.pictures.faces import LEAST_WIDTH, Faces
+from serve.pictures.follow import GAP_US, Follower, Look, Looks
 from serve.pictures.network import Floats
 from serve.pictures.sandbox import Pixels
-from serve.pictures.track import Detection, Tracker, Tracklet, overlap
-
-GAP_US = 1_000_000
-"""Frames further apart than this are pictures of their own: nobody is followed from one to the next."""
+from serve.pictures.track import Detection, Tracker, overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +37,12 @@ _UNKNOWN = {"upper": None, "lower": None}
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """A person in one picture: where, cut out, and how good the crop is, 0 to 1."""
+
     box: Box
     crop: Pixels
+    quality: float
 
 
 class Encoder:
@@ -71,16 +71,37 @@ class Encoder:
     def session(self, frames: Iterable[tuple[int, Pixels]], camera: str, least: int = 3) -> Iterator[pa.Table]:
         """Follow people through frames (time in µs, pixels), and give a `SIGHTINGS` table when some tracklets ended.
 
-        Each tracklet is one row of the body's model at the moment of its best picture, and one more of the face's
-        where the face is large enough. The ids come from camera, time and place of the tracklet's begin and the model:
-        the same frames give the same ids. A tracklet counts from `least` detections on.
+        See `Follower`; only the best picture of a tracklet is embedded. A tracklet counts from `least` detections on.
         """
-        tracker: Tracker[_Seen] = Tracker(GAP_US, least=least)
+        follower = Follower(camera, self.looks, Tracker[Seen](GAP_US, least=least))
         for at_us, pixels in frames:
-            if ended := tracker.add(at_us, self._detections(pixels)):
-                yield self._table(camera, ended)
-        if ended := tracker.finish():
-            yield self._table(camera, ended)
+            if (table := follower.add(at_us, self.detections(pixels))).num_rows:
+                yield table
+        if (table := follower.finish()).num_rows:
+            yield table
+
+    def people(self, pictures: Sequence[Pixels]) -> list[list[Detection[Looks]]]:
+        """Everybody in some pictures, with one run of the body encoder: what a `Follower` elsewhere goes on from."""
+        found = [self.detections(pixels) for pixels in pictures]
+        looks = iter(self.looks([one.kept for people in found for one in people]))
+        return [[Detection(one.box, one.look, one.quality, next(looks)) for one in people] for people in found]
+
+    def looks(self, seen: Sequence[Seen]) -> list[Looks]:
+        """Of each person the look of the body's model, and that of the face's where the face is large enough."""
+        vectors = self.body.embed([one.crop for one in seen])
+        return [(self._body(one, vector), *self._face(one)) for one, vector in zip(seen, vectors, strict=True)]
+
+    def _body(self, one: Seen, vector: Floats) -> Look:
+        return Look(self.body.id, vector, one.quality, one.box, colours(one.crop), jpeg(one.crop, MAX_PICTURE))
+
+    def _face(self, one: Seen) -> Looks:
+        if self.faces is None or one.crop.shape[1] < LEAST_WIDTH * 1.5 or not (found := self.faces.find(one.crop)):
+            return ()
+        face = found[0]
+        x, y, width, height = face.box
+        box = (x + one.box[0], y + one.box[1], width, height)
+        picture = jpeg(one.crop[y : y + height, x : x + width], MAX_PICTURE)
+        return (Look(self.faces.id, face.embedding, face.quality, box, None, picture),)
 
     def query(self, pixels: Pixels) -> list[Described]:
         """Everybody in a photograph, the best first: bodies, and faces that are large enough.
@@ -114,17 +135,18 @@ class Encoder:
             for face in self.faces.find(pixels)
         ]
 
-    def _people(self, pixels: Pixels) -> list[Detection[_Seen]]:
-        found = self._detections(pixels)
+    def _people(self, pixels: Pixels) -> list[Detection[Seen]]:
+        found = self.detections(pixels)
         height, width = pixels.shape[:2]
         if found or height < 1.5 * width:
             return found
         box = (0, 0, width, height)
         # The whole picture touches every edge by definition; that says nothing about the person.
         good = quality(pixels, (2, 2, width, height), (height + 4, width + 4), 1.0)
-        return [Detection(box, self._looks.embed([pixels])[0], good, _Seen(box, pixels))]
+        return [Detection(box, self._looks.embed([pixels])[0], good, Seen(box, pixels, good))]
 
-    def _detections(self, pixels: Pixels) -> list[Detection[_Seen]]:
+    def detections(self, pixels: Pixels) -> list[Detection[Seen]]:
+        """Everybody in a picture, without embeddings."""
         found = self.detector.detect(pixels)
         boxes: list[Box] = [(int(x), int(y), int(width), int(height)) for x, y, width, height in found.boxes]
         crops = [pixels[y : y + height, x : x + width].copy() for x, y, width, height in boxes]
@@ -138,49 +160,6 @@ class Encoder:
             for crop, box, score, free in zip(crops, boxes, found.scores, alone, strict=True)
         ]
         return [
-            Detection(box, look, worth, _Seen(box, crop))
+            Detection(box, look, worth, Seen(box, crop, worth))
             for box, look, worth, crop in zip(boxes, looks, good, crops, strict=True)
         ]
-
-    def _table(self, camera: str, ended: Sequence[Tracklet[_Seen]]) -> pa.Table:
-        rows = []
-        for one, vector in zip(ended, self.body.embed([one.best.crop for one in ended]), strict=True):
-            body = (self.body.id, vector, one.best_quality, one.best.box, colours(one.best.crop))
-            rows.append(_row(camera, one, *body, picture=jpeg(one.best.crop, MAX_PICTURE)))
-            if self.faces and one.best.crop.shape[1] >= LEAST_WIDTH * 1.5 and (seen := self.faces.find(one.best.crop)):
-                x, y, width, height = seen[0].box
-                box = (x + one.best.box[0], y + one.best.box[1], width, height)
-                face = seen[0].embedding, seen[0].quality, box, None
-                picture = jpeg(one.best.crop[y : y + height, x : x + width], MAX_PICTURE)
-                rows.append(_row(camera, one, self.faces.id, *face, picture=picture))
-        return pa.Table.from_pylist(rows, SIGHTINGS)
-
-
-def _row(
-    camera: str,
-    one: Tracklet[_Seen],
-    model: str,
-    vector: Floats,
-    good: float,
-    box: Box,
-    attributes: dict[str, str | None] | None,
-    *,
-    picture: bytes,
-) -> dict[str, object]:
-    return {
-        "sighting_id": sighting_id(camera, one.began_us, one.number, model),
-        "camera": camera,
-        "time": one.best_at_us,
-        "model": model,
-        "embedding": vector,
-        "quality": good,
-        "box": list(box),
-        "attributes": attributes,
-        "picture": picture,
-    }
-
-
-def sighting_id(camera: str, began_us: int, number: int, model: str) -> str:
-    """The id of the tracklet that began then, `number` from the left among those of the same frame, for one model."""
-    told = f"{camera}\0{began_us}\0{number}\0{model}"
-    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()

@@ -16,7 +16,7 @@ from serve.pictures.network import Floats
 T = TypeVar("T")
 
 _LEAST_OVERLAP, _LEAST_LOOK = 0.15, 0.75
-_REACH = 0.6
+_REACH, _SPARSE_REACH = 0.6, 1.5
 """How far, in heights of the box, a person may be from where they were expected, to be found again by looks."""
 
 
@@ -51,17 +51,19 @@ class Tracker(Generic[T]):
     """Joins detections of frames that come in order of time.
 
     A tracklet ends `gap_us` after it was last seen, or `longest_us` after it began; one with fewer than `least`
-    detections is taken for a false alarm and dropped.
+    detections is taken for a false alarm and dropped. `sparse`: pictures come a second or more apart, so that another
+    person may stand where one stood; looks must agree as well then, and a person may have walked further.
     """
 
-    def __init__(self, gap_us: int = 1_000_000, longest_us: int = 10_000_000, least: int = 3) -> None:
-        self._gap_us, self._longest_us, self._least = gap_us, longest_us, least
+    def __init__(
+        self, gap_us: int = 1_000_000, longest_us: int = 10_000_000, least: int = 3, *, sparse: bool = False
+    ) -> None:
+        self._gap_us, self._longest_us, self._least, self._sparse = gap_us, longest_us, least, sparse
         self._open: list[Tracklet[T]] = []
 
     def add(self, at_us: int, detections: list[Detection[T]]) -> list[Tracklet[T]]:
         """Take a frame; the tracklets that have ended, in order of their begin and number."""
-        ended = [one for one in self._open if self._over(one, at_us)]
-        self._open = [one for one in self._open if not self._over(one, at_us)]
+        ended = self.until(at_us)
         free = set(range(len(detections)))
         for place, number in self._pairs(at_us, detections):
             _extend(self._open[place], at_us, detections[number])
@@ -69,6 +71,12 @@ class Tracker(Generic[T]):
         # From left to right, so that the numbers of those who begin together do not depend on the detector's order.
         for number, index in enumerate(sorted(free, key=lambda index: detections[index].box)):
             self._open.append(_begin(at_us, number, detections[index]))
+        return ended
+
+    def until(self, at_us: int) -> list[Tracklet[T]]:
+        """End the tracklets whose time is over by then, whether or not another frame came."""
+        ended = [one for one in self._open if self._over(one, at_us)]
+        self._open = [one for one in self._open if not self._over(one, at_us)]
         return self._kept(ended)
 
     def finish(self) -> list[Tracklet[T]]:
@@ -93,8 +101,11 @@ class Tracker(Generic[T]):
         boxes = np.array([one.box for one in detections], np.float32)
         overlaps = overlap(expected, boxes)
         looks = np.stack([one._look for one in self._open]) @ np.stack([one.look for one in detections]).T
-        near = _distance(expected, boxes) <= _REACH * expected[:, 3:4]
-        joined = (overlaps >= _LEAST_OVERLAP) | (near & (looks >= _LEAST_LOOK))
+        reach = _SPARSE_REACH if self._sparse else _REACH
+        near = _distance(expected, boxes) <= reach * expected[:, 3:4]
+        joined = near & (looks >= _LEAST_LOOK)
+        if not self._sparse:
+            joined |= overlaps >= _LEAST_OVERLAP
         worth = np.where(joined, overlaps + looks, -1.0)
         found: list[tuple[int, int]] = []
         while (place := np.unravel_index(int(worth.argmax()), worth.shape)) and worth[place] >= 0:

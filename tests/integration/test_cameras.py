@@ -1,9 +1,11 @@
 """Snapshots from cameras of every sort: good, unchanged, broken, hanging, endless, redirecting."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 import pyarrow as pa
@@ -14,11 +16,18 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
 from schemas.errors import InvalidError, UnavailableError
+from schemas.models import ModelCard
 from schemas.settings import Settings
 from schemas.sighting import SIGHTINGS
+from serve.auth import Principal, Verifier
 from serve.commands import cameras as command
-from serve.pictures.decode import Decoder
+from serve.commands.encoders import Here, OfCity
+from serve.pictures.decode import Frame
 from serve.pictures.encoder import Encoder
+from serve.pictures.follow import Follower, Looks
+from serve.pictures.track import Detection, Tracker
+from serve.pictures.wire import to_bytes
+from serve.secret import ensure_secret
 from streams import subjects
 from streams.connection import Access, Connection
 from streams.connectors.cameras import Manners, Snapshots, Source, messages, send, watch
@@ -172,37 +181,150 @@ async def test_a_camera_is_never_asked_twice_at_once_and_comes_back_after_failur
     assert taken == [b"picture 1", b"picture 4", b"picture 5", b"picture 6"]
 
 
-async def test_pictures_become_sightings_on_the_cameras_subject() -> None:
-    """Real decoding in a child process; the networks are fakes. Broken pictures between good ones harm nobody."""
-    served = [street((50, RED), (200, BLUE)), None, street((90, BLUE))]
-    number = 0
+@pytest.fixture
+async def here() -> AsyncIterator[Here]:
+    """Real decoding in a child process; the networks are fakes."""
+    async with Here(Settings(), Encoder(Rectangles(), MeanColour(), None)) as made:
+        yield made
+
+
+class Sent:
+    """What was published."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+        self.tables: list[pa.Table] = []
+
+    async def publish(self, subject: str, headers: object, data: bytes) -> None:
+        self.subjects.append(subject)
+        self.tables.append(pa.ipc.open_stream(data).read_all())
+
+    @property
+    def colours(self) -> list[str]:
+        return sorted(row["upper"] for table in self.tables for row in table["attributes"].to_pylist())
+
+
+async def test_people_in_snapshots_become_one_sighting_each_on_the_cameras_subject(here: Here) -> None:
+    """Broken pictures between good ones harm nobody."""
+    served = [street((50, RED), (200, BLUE)), None, street((50, RED), (202, BLUE)), street((52, RED), (204, BLUE))]
+    number, stop, sent = 0, asyncio.Event(), Sent()
 
     async def handler(_: web.Request) -> web.Response:
         nonlocal number
-        pixels = served[min(number, 2)]
+        if number >= len(served):
+            stop.set()
+        pixels = served[min(number, len(served) - 1)]
         number += 1
         return web.Response(body=b"\xff\xd8\xff broken" if pixels is None else encoded(pixels))
 
-    encoder, decoder, stop = Encoder(Rectangles(), MeanColour(), None), Decoder(), asyncio.Event()
-    sent: list[tuple[str, pa.Table]] = []
+    async with camera(handler) as one:
+        await asyncio.wait_for(command.Watching(here, [one.source], sent.publish).run([one], stop), 30)
+        assert one.taken == 3
+    assert set(sent.subjects) == {subjects.raw("sighting", "cam-1", "sightings")}
+    assert sent.tables[0].schema == SIGHTINGS
+    assert sent.colours == ["blue", "red"]
 
-    async def turn(name: str, picture: bytes, at: datetime) -> pa.Table:
-        pixels = await asyncio.to_thread(decoder.decode, picture)
-        return encoder.sightings([pixels], name, [int(at.timestamp() * 1e6)])
 
-    async def publish(subject: str, headers: object, data: bytes) -> None:
-        sent.append((subject, pa.ipc.open_stream(data).read_all()))
-        if len(sent) == 2:
-            stop.set()
+async def test_one_who_was_seen_once_is_told_soon_though_the_camera_falls_silent(here: Here) -> None:
+    asked, stop, sent = 0, asyncio.Event(), Sent()
 
-    try:
-        async with camera(handler) as one:
-            await asyncio.wait_for(one.run(turn, publish, stop), 20)
-    finally:
-        decoder.close()
-    assert [subject for subject, _ in sent] == [subjects.raw("sighting", "cam-1", "sightings")] * 2
-    assert [table.num_rows for _, table in sent] == [2, 1]
-    assert sent[0][1].schema == SIGHTINGS
+    async def handler(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await asyncio.sleep(60)
+        return web.Response(body=encoded(street((50, RED))))
+
+    async with camera(handler) as one:
+        watching = asyncio.create_task(command.Watching(here, [one.source], sent.publish).run([one], stop))
+        async with asyncio.timeout(10):
+            while not sent.tables:
+                await asyncio.sleep(0.05)
+        stop.set()
+        await watching
+    assert sent.colours == ["red"]
+
+
+@asynccontextmanager
+async def city_of(handler: Handler, folder: Path) -> AsyncIterator[OfCity]:
+    app = web.Application()
+    app.router.add_post("/v1/encodings", handler)
+    async with TestServer(app) as server, OfCity(Settings(data=folder), str(server.make_url(""))) as made:
+        yield made
+
+
+async def test_the_citys_encoder_is_asked_as_a_gateway_and_answers_who_is_in_the_picture(
+    here: Here, tmp_path: Path
+) -> None:
+    told: list[Principal] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        bearer = request.headers["authorization"].removeprefix("Bearer ")
+        told.append(await Verifier(ensure_secret(Settings(data=tmp_path))).verify(bearer, time.time()))
+        return web.Response(body=to_bytes(await here.people(await request.read())))
+
+    async with city_of(handler, tmp_path) as people:
+        picture = encoded(street((50, RED), (200, BLUE)))
+        found, known = await people.people(picture), await here.people(picture)
+    assert [one.box for one in found] == [one.box for one in known]
+    assert len(found) == 2
+    assert (told[0].roles, told[0].gateway) == ({"gateway"}, "cameras")
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "why"),
+    [
+        (422, InvalidError, "cannot be read"),
+        (413, InvalidError, "cannot be read"),
+        (401, UnavailableError, "refuses this instance's token"),
+        (503, UnavailableError, "cannot be read"),
+    ],
+)
+async def test_a_refusal_of_the_citys_encoder_is_a_clear_error(
+    tmp_path: Path, status: int, error: type[Exception], why: str
+) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.json_response({"detail": "the picture cannot be read"}, status=status)
+
+    async with city_of(handler, tmp_path) as people:
+        with pytest.raises(error, match=why):
+            await people.people(b"x")
+
+
+async def test_without_a_city_the_error_says_what_to_do(tmp_path: Path) -> None:
+    async with OfCity(Settings(data=tmp_path), "http://127.0.0.1:1") as people:
+        with pytest.raises(UnavailableError, match="start the city, or encode here with --local"):
+            await people.people(b"x")
+        with pytest.raises(UnavailableError, match="start the city"):
+            await people.models()
+
+
+async def test_a_film_is_followed_in_its_order_though_several_frames_are_encoded_at_once(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = [street((10 + 3 * n, RED), (250 - 3 * n, BLUE)) for n in range(20)]
+    at_once = most = 0
+
+    class Uneven:
+        async def models(self) -> list[ModelCard]:
+            return []
+
+        async def people(self, picture: bytes) -> list[Detection[Looks]]:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.03 if len(picture) % 2 else 0)
+            at_once -= 1
+            return await here.people(picture)
+
+    monkeypatch.setattr(
+        command, "frames", lambda path, step: (Frame(100_000 * n, pixels) for n, pixels in enumerate(shown))
+    )
+    film = command.Film(Path("street.avi"), 1, 0)
+    follower: Follower[Looks] = Follower("cam-1", list, Tracker())
+    tables = [table async for table in command.filmed(film, Uneven(), follower)]
+    assert sum(table.num_rows for table in tables) == 2
+    assert (film.read, most > 1) == (20, True)
 
 
 @needs_models
@@ -222,7 +344,7 @@ async def test_a_video_file_goes_through_nats_and_counts_once(
     start = datetime(2026, 1, 15, tzinfo=UTC)
     told = []
     for _ in range(2):
-        await command.video(settings, VIDEO, "cam-1", start, step=5)
+        await command.video(settings, VIDEO, "cam-1", start, step=5, local=True)
         config = ConsumerConfig(filter_subject="city.in.0.sighting.cam-1.sightings", ack_policy="none")
         consumer = await operator.jetstream().pull_subscribe("", stream="INGEST_SIGHTING", config=config)
         rows = [pa.ipc.open_stream(msg.data).read_all() for msg in await consumer.fetch(1_000, timeout=2)]

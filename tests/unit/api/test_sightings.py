@@ -1,11 +1,16 @@
 """Cameras, sightings and erasures over HTTP."""
 
+import asyncio
 import base64
 
+import httpx
 import pyarrow as pa
 import pytest
 
 from schemas.sighting import SIGHTINGS
+from serve.admission import Limits
+from serve.app import Config
+from serve.pictures.wire import from_bytes
 from serve.render import ARROW
 from tests.unit.api.conftest import OPERATOR, bearer
 from tests.unit.api.memory import START
@@ -157,3 +162,32 @@ async def test_a_camera_that_many_rows_name_is_not_repeated_in_memory(cameras):
         answer = await cameras.post("/v1/sightings", content=stream(named), headers=CAMERA | {"content-type": ARROW})
     assert answer.status_code == 403
     assert pool.max_memory() < 10_000_000
+
+
+async def test_a_camera_or_gateway_may_ask_who_is_in_a_picture(client):
+    for sender in (GATEWAY, CAMERA):
+        answer = await client.post("/v1/encodings", content=b"jpeg", headers=sender)
+        assert (answer.status_code, from_bytes(answer.content)) == (200, [])
+        assert answer.headers["cache-control"] == "no-store"
+    answer = await client.post("/v1/encodings", content=b"GIF", headers=GATEWAY)
+    assert answer.status_code == 422
+
+
+async def test_cameras_that_wait_for_the_encoder_take_no_place_of_other_writes(make_app, monkeypatch, backend):
+    busy, let = asyncio.Event(), asyncio.Event()
+
+    async def people(picture):
+        busy.set()
+        await let.wait()
+        return b""
+
+    monkeypatch.setattr(backend, "people", people)
+    app = make_app(Config(Limits(write=1, picture=1, queue=0)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city") as client:
+        first = asyncio.create_task(client.post("/v1/encodings", content=b"jpeg", headers=GATEWAY))
+        await busy.wait()
+        assert (await client.post("/v1/encodings", content=b"jpeg", headers=GATEWAY)).status_code == 503
+        body = {"name_ko": "카메라", "name_en": "Camera", "position": {"lon": 127.7, "lat": 37.8}}
+        assert (await client.put("/v1/cameras/cam-1", json=body, headers=OPERATOR)).status_code == 200
+        let.set()
+        assert (await first).status_code == 200

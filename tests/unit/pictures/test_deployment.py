@@ -2,15 +2,16 @@
 
 from datetime import UTC, datetime
 
-import pyarrow as pa
+import numpy as np
 import pytest
 
-from schemas.errors import BomnaeError, InvalidError
+from schemas.errors import BomnaeError, InvalidError, UnavailableError
 from schemas.settings import Settings
-from schemas.sighting import SIGHTINGS
+from schemas.sighting import ATTRIBUTES
 from serve.commands.cameras import moment, sources
 from serve.pictures.deployment import Encoding
 from serve.pictures.encoder import Encoder
+from serve.pictures.wire import from_bytes
 from tests.unit.pictures.fakes import BLUE, RED, MeanColour, Rectangles, street
 from tests.unit.pictures.samples import encoded
 
@@ -30,13 +31,37 @@ async def test_a_bad_picture_does_not_harm_the_others_of_its_batch(encoding: Enc
     assert kinds == [2, InvalidError, InvalidError, 2]
 
 
-async def test_a_snapshot_becomes_an_arrow_stream(encoding: Encoding) -> None:
-    data = await encoding.sightings("cam-1", encoded(street((50, RED))), 1_700_000_000_000_000)
-    table = pa.ipc.open_stream(data).read_all()
-    assert (table.schema, table.num_rows) == (SIGHTINGS, 1)
-    assert await encoding.sightings("cam-1", encoded(street()), 0) == b""
-    with pytest.raises(InvalidError):
-        await encoding.sightings("cam-1", b"nothing", 0)
+async def test_pictures_of_cameras_share_a_run_and_a_bad_one_harms_no_other(encoding: Encoding) -> None:
+    good, empty = encoded(street((50, RED), (200, BLUE))), encoded(street())
+    answers = await encoding.follow([good, b"GIF89a", empty])
+    assert isinstance(answers[1], InvalidError)
+    assert [len(from_bytes(one)) for one in (answers[0], answers[2]) if isinstance(one, bytes)] == [2, 0]
+
+
+async def test_whoever_follows_people_elsewhere_is_told_all_that_an_encoder_at_hand_would_tell(
+    encoding: Encoding,
+) -> None:
+    picture = encoded(street((50, RED), (200, BLUE)))
+    (here,) = encoding._encoder.people([encoding._decoder.decode(picture)])
+    (answer,) = await encoding.follow([picture])
+    assert isinstance(answer, bytes)
+    there = from_bytes(answer)
+    assert [one.box for one in there] == [one.box for one in here]
+    assert len(there) == 2
+    for one, other in zip(there, here, strict=True):
+        np.testing.assert_array_equal(one.look, other.look)
+        assert one.quality == pytest.approx(other.quality)
+        (told,), (known,) = one.kept, other.kept
+        np.testing.assert_array_equal(told.embedding, known.embedding)
+        assert (told.model, told.box) == (known.model, known.box)
+        assert told.attributes == dict.fromkeys(ATTRIBUTES) | (known.attributes or {})
+        assert told.picture == known.picture
+        assert told.picture.startswith(b"\xff\xd8")
+
+
+def test_an_answer_that_is_no_picture_of_people_is_a_clear_error() -> None:
+    with pytest.raises(UnavailableError, match="not understood"):
+        from_bytes(b"<html>")
 
 
 def test_every_url_has_a_camera_of_its_own() -> None:
