@@ -4,6 +4,7 @@ The journal is rebuilt from the commit records and kept in snapshots, so a repea
 replica, gives the first answer.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
@@ -58,9 +59,11 @@ class Journal:
         return pa.Table.from_pylist(rows, pa.schema({"key": pa.string(), "entry": pa.binary()}))
 
     @classmethod
-    def load(cls, table: pa.Table) -> "Journal":
-        """Inverse of `dump`."""
+    def load(cls, table: pa.Table, newest: Callable[[str], str] = str) -> "Journal":
+        """Inverse of `dump`; each answer as `newest` makes it."""
         journal = cls()
         for row in table.to_pylist():
-            journal._entries[row["key"]] = Entry(**orjson.loads(row["entry"]))
+            entry = Entry(**orjson.loads(row["entry"]))
+            entry.events = newest(entry.events)
+            journal._entries[row["key"]] = entry
         return journal

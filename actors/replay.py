@@ -11,13 +11,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import orjson
 import pyarrow as pa
 
 from actors.context import Context
 from actors.journal import Entry, Journal
 from schemas.base import Event
 from schemas.errors import DivergenceError, LostLogError
-from schemas.registry import command_from_dict, read_event
+from schemas.registry import command_from_dict, is_old, read_event
 from streams.ingest import IngestReplay, IngestSource, Observed
 from streams.log import CLAIMED, COMMITTED, SHARD_ENTITY, Batch, Commit, EventStore, Position, read_batches
 from streams.snapshots import Snapshot, Snapshots
@@ -145,6 +146,14 @@ def answer_json(events: Sequence[Event], data: Sequence[bytes] | None = None) ->
     return (b"[%b]" % b",".join(parts)).decode()
 
 
+def newest_answer(text: str) -> str:
+    """An answer of events as it would be given today: those of older versions in their newest shape."""
+    said = orjson.loads(text)
+    if not isinstance(said, list) or not any(isinstance(one, dict) and is_old(one.get("type", "")) for one in said):
+        return text
+    return answer_json([read_event(one.pop("type"), orjson.dumps(one)) for one in said])
+
+
 async def load(
     context: Context[S],
     store: EventStore,
@@ -219,7 +228,7 @@ def restored(context: Context[S], found: Snapshot) -> ShardState[S]:
     """The state that a snapshot holds. Inverse of `dump`."""
     tables = dict(found.tables)
     shard = tables.pop("_shard").to_pylist()[0]
-    journal = Journal.load(tables.pop("_journal"))
+    journal = Journal.load(tables.pop("_journal"), newest_answer)
     domain = context.load(tables)
     context.follow(domain, found.info.fold_version)
     return ShardState(

@@ -1,12 +1,13 @@
 """What requests of officers carry: searches, decisions, watches, erasures. Bodies of the HTTP API."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Base64Bytes, ConfigDict, Field, model_validator
 
+from schemas.area import MAX_POINTS, Area, points
 from schemas.base import EntityId, Frozen, Text
 from schemas.person import CandidateId, Outcome, Probability
-from schemas.road import Latitude, Longitude, Window
+from schemas.road import Window
 from schemas.sighting import ATTRIBUTES, MAX_DIMENSIONS, CameraFacts, ModelName, SightingId
 
 MAX_PHOTOS = 5
@@ -16,28 +17,6 @@ class Authorisation(Frozen):
     """Authorise a case that another opened; `sole`: one's own, on the police's own authority."""
 
     sole: bool = False
-
-
-class Circle(Frozen):
-    """Everything within a distance of a place."""
-
-    lon: Longitude
-    lat: Latitude
-    radius_m: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
-
-
-class Polygon(Frozen):
-    """A GeoJSON polygon, WGS84: rings of (lon, lat), the first and last point of each the same."""
-
-    type: Literal["Polygon"]
-    coordinates: Annotated[
-        tuple[Annotated[tuple[tuple[Longitude, Latitude], ...], Field(min_length=4, max_length=1000)], ...],
-        Field(min_length=1, max_length=20),
-    ]
-
-
-Dong = Annotated[str, Field(pattern=r"^[0-9]{8,10}$", description="Code of a dong, as cameras name it.")]
-Area = Dong | Polygon | Circle
 
 
 class Sought(Frozen):
@@ -65,6 +44,8 @@ class Sought(Frozen):
             raise ValueError("give exactly one of photos, embedding and like")
         if (self.embedding is None) != (self.model is None):
             raise ValueError("an embedding comes with its model, nothing else does")
+        if sum(map(points, self.areas)) > MAX_POINTS:
+            raise ValueError(f"the areas have more than {MAX_POINTS:,} points together: simplify them")
         if self.embedding is not None and not any(self.embedding):
             raise ValueError("an embedding is not all zero")
         for name, value in self.attributes.items():

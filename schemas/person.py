@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from schemas.area import Area
 from schemas.base import Command, EntityId, Event, Frozen, Name, Text, UtcTime
 from schemas.road import Window
 from schemas.sighting import ModelName, Sha256, SightingId
@@ -74,6 +75,23 @@ class Coverage(Frozen):
         return self.shards_answered == self.shards
 
 
+class Asked(Frozen):
+    """What a search asked, but for what describes the person, which is erasable and lies in the query's object.
+
+    `photos` counts photographs; with neither them nor `like` it was an embedding. `cameras` are those that the request
+    and its `areas` came to, none: all. `evidence` and `hard` name attributes, not their values.
+    """
+
+    photos: int
+    like: CandidateId | None
+    areas: tuple[Area, ...]
+    cameras: tuple[EntityId, ...]
+    evidence: tuple[str, ...]
+    hard: tuple[str, ...]
+    min_quality: Probability
+    limit: int
+
+
 class PersonCommand(Command):
     """A command to one case."""
 
@@ -95,7 +113,10 @@ class AuthoriseCase(PersonCommand):
 
 
 class RecordSearch(PersonCommand):
-    """Keep what was asked and what was found. `query` is the reference of the erasable object with the query."""
+    """Keep what was asked and what was found. `query` is the reference of the erasable object with the query.
+
+    `asked` is null in what older programs kept.
+    """
 
     search: EntityId
     query: Sha256
@@ -104,6 +125,7 @@ class RecordSearch(PersonCommand):
     models: tuple[ModelName, ...]
     candidates: Annotated[tuple[Candidate, ...], Field(max_length=100)]
     coverage: Coverage
+    asked: Asked | None = None
 
 
 class RecordView(PersonCommand):
@@ -114,17 +136,23 @@ class RecordView(PersonCommand):
 
 
 class ConfirmCandidate(PersonCommand):
-    """A human says: this is the person."""
+    """A human says: this is the person.
+
+    With `each`, what another officer says, or the same for another reason, is a decision of its own; older programs
+    kept none of a candidate that was confirmed already.
+    """
 
     candidate: CandidateId
     reason: Text
+    each: bool = False
 
 
 class DismissCandidate(PersonCommand):
-    """A human says: this is not the person."""
+    """A human says: this is not the person. `each` as in `ConfirmCandidate`."""
 
     candidate: CandidateId
     reason: Text
+    each: bool = False
 
 
 class StartWatch(PersonCommand):
@@ -189,9 +217,9 @@ class CaseAuthorised(PersonEvent):
 
 
 class SearchRecorded(PersonEvent):
-    """A search was answered."""
+    """A search was answered. `asked` is null where version 1 did not say."""
 
-    type: ClassVar[str] = "city.person.search-recorded.v1"
+    type: ClassVar[str] = "city.person.search-recorded.v2"
     search: EntityId
     query: Sha256
     window: Window
@@ -199,6 +227,7 @@ class SearchRecorded(PersonEvent):
     models: tuple[ModelName, ...]
     candidates: tuple[Candidate, ...]
     coverage: Coverage
+    asked: Asked | None
 
 
 class ViewRecorded(PersonEvent):

@@ -35,6 +35,16 @@ def upcaster(old_type: str, new_type: str) -> Callable[[Upcast], Upcast]:
     return register
 
 
+@upcaster("city.person.search-recorded.v1", "city.person.search-recorded.v2")
+def _without_what_was_asked(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "asked": None}
+
+
+def is_old(stored_type: str) -> bool:
+    """Whether events are stored in this type no more, and are read through upcasters."""
+    return stored_type in _upcasters
+
+
 def read_event(stored_type: str, data: bytes) -> Event:
     """The event stored as `data` under `stored_type`, brought to its newest version.
 

@@ -10,6 +10,7 @@ import shapely
 from fastapi import Request
 
 from schemas import casework
+from schemas.area import Area, Circle
 from schemas.base import from_micros, micros
 from schemas.errors import InvalidError, NotFoundError
 from schemas.person import Candidate
@@ -96,11 +97,11 @@ def cameras_of(request: Request, view: View, body: casework.Sought) -> frozenset
     return asked
 
 
-def _lies_in(camera: dict[str, Any], area: casework.Area) -> bool:
+def _lies_in(camera: dict[str, Any], area: Area) -> bool:
     if isinstance(area, str):
         return bool(camera["area"] == area)
     place = camera["lon"], camera["lat"]
-    if isinstance(area, casework.Circle):
+    if isinstance(area, Circle):
         return distance_m((area.lon, area.lat), place) <= area.radius_m
     shell, *holes = area.coordinates
     shape = shapely.make_valid(shapely.Polygon(shell, holes))

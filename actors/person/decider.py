@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import assert_never
 
-from actors.person.state import Case, Known, State, Watch
+from actors.person.state import CandidateState, Case, Known, State, Watch
 from schemas.base import micros
 from schemas.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from schemas.person import (
@@ -75,13 +75,11 @@ def decide(state: State, command: AnyPersonCommand) -> list[PersonEvent]:  # noq
         case RecordView():
             return _view(state, command)
         case ConfirmCandidate():
-            known = _candidate(_searching(state, command), command.candidate)
-            facts = {**_whose(command), "candidate": known.candidate, "reason": command.reason}
-            return [] if known.state == "confirmed" else [CandidateConfirmed(**facts)]
+            known, facts = _decided(state, command)
+            return [] if _said(known, "confirmed", command) else [CandidateConfirmed(**facts)]
         case DismissCandidate():
-            known = _candidate(_searching(state, command), command.candidate)
-            facts = {**_whose(command), "candidate": known.candidate, "reason": command.reason}
-            return [] if known.state == "dismissed" else [CandidateDismissed(**facts)]
+            known, facts = _decided(state, command)
+            return [] if _said(known, "dismissed", command) else [CandidateDismissed(**facts)]
         case StartWatch():
             return _start_watch(state, command)
         case RecordHits():
@@ -149,6 +147,17 @@ def _view(state: State, command: RecordView) -> list[PersonEvent]:
     if command.candidate is not None:
         _candidate(case, command.candidate)
     return [ViewRecorded(**dict(command))]
+
+
+def _decided(state: State, command: ConfirmCandidate | DismissCandidate) -> tuple[Known, dict[str, object]]:
+    known = _candidate(_searching(state, command), command.candidate)
+    return known, {**_whose(command), "candidate": known.candidate, "reason": command.reason}
+
+
+def _said(known: Known, decision: CandidateState, command: ConfirmCandidate | DismissCandidate) -> bool:
+    """Whether the newest decision is this very one."""
+    same = not command.each or (known.decided_by, known.reason) == (command.by, command.reason)
+    return known.state == decision and same
 
 
 def _start_watch(state: State, command: StartWatch) -> list[PersonEvent]:

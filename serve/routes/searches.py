@@ -1,6 +1,5 @@
 """Searches in a case (고속검색), its candidates, and what a human says of each."""
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from starlette.responses import Response
 
 from schemas.casework import Decision, SearchRequest
 from schemas.errors import ConflictError, ForbiddenError, GoneError, NotFoundError
-from schemas.person import Candidate, ConfirmCandidate, DismissCandidate, RecordSearch
+from schemas.person import Asked, Candidate, ConfirmCandidate, DismissCandidate, RecordSearch
 from schemas.road import Window
 from serve import openapi, openapi_cases, paging, positions
 from serve.backend import Backend
@@ -70,6 +69,16 @@ async def search(
         models=person.models,
         candidates=found.candidates,
         coverage=found.coverage,
+        asked=Asked(
+            photos=len(body.photos or ()),
+            like=body.like,
+            areas=body.areas,
+            cameras=tuple(sorted(cameras or ())),
+            evidence=tuple(sorted(soft)),
+            hard=tuple(sorted(hard)),
+            min_quality=body.min_quality,
+            limit=body.limit,
+        ),
     )
     try:
         answer = await backend.submit([command], once.key, once.digest, trace_of(request.headers))
@@ -78,8 +87,12 @@ async def search(
         if digest not in row["objects"]:
             await backend.delete_object(name_of(case, digest))
         raise
-    # A repeat of a key is told what was found first.
-    told = answer.events[0] if answer.events else json.loads(command.model_dump_json())
+    if not answer.events:
+        raise ConflictError("the Idempotency-Key named a search of another day: take another key")
+    if answer.repeated:
+        # What was found first is shown once more, which is a look at it.
+        await look(request, case, "candidates")
+    told = answer.events[0]
     candidates = [Candidate.model_validate(one) for one in told["candidates"]]
     position = positions.encode(answer.position)
     said = {
@@ -172,7 +185,7 @@ async def confirm(
 ) -> Response:
     """With the reason, which the ledger keeps; it may be dismissed later."""
     searching(request, await view_after(request, "person", min_position), case)
-    command = ConfirmCandidate(**stamp(request), case=case, candidate=candidate, reason=body.reason)
+    command = ConfirmCandidate(**stamp(request), case=case, candidate=candidate, reason=body.reason, each=True)
     return await submit(request, [command], once)
 
 
@@ -191,7 +204,7 @@ async def dismiss(
 ) -> Response:
     """With the reason, which the ledger keeps; it may be confirmed later."""
     searching(request, await view_after(request, "person", min_position), case)
-    command = DismissCandidate(**stamp(request), case=case, candidate=candidate, reason=body.reason)
+    command = DismissCandidate(**stamp(request), case=case, candidate=candidate, reason=body.reason, each=True)
     return await submit(request, [command], once)
 
 

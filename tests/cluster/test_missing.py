@@ -23,7 +23,7 @@ def test_a_search_over_http_finds_who_was_seen_and_says_what_it_rests_on(city: R
     assert coverage["rows_permitted"] == coverage["rows_scanned"] == 44
     assert coverage["cameras"] == 4
     ledger = city.api.get(f"/v1/cases/{missing.case}/ledger", headers=missing.police).json()["items"]
-    assert [one["type"] for one in ledger].count("city.person.search-recorded.v1") >= 2
+    assert [one["type"] for one in ledger].count("city.person.search-recorded.v2") >= 2
 
 
 def test_a_new_sighting_is_searchable_within_a_second(city: Running) -> None:

@@ -14,11 +14,11 @@ from streams.ingest import Observed
 from streams.memory import MemoryIngest, MemoryStore
 from streams.snapshots import Snapshots
 from tests.golden import files
-from tests.golden.story import START, STORIES
+from tests.golden.story import LATER, START, STORIES, Step
 from tests.unit.shard.harness import Sinks, settle
 
 
-async def record(name: str, stem: Path) -> None:
+async def record(name: str, steps: list[Step], stem: Path) -> None:
     """Tell the story to a real shard, with a takeover in the middle, and write down what it stored."""
     now = micros(START)
     messages: list[Observed] = []
@@ -32,7 +32,7 @@ async def record(name: str, stem: Path) -> None:
         await shard.start()
         return shard
 
-    steps, shard = STORIES[name](), await owner()
+    shard = await owner()
     for number, (seconds, what) in enumerate(steps):
         now = micros(START) + int(seconds * 1e6)
         if number == len(steps) // 2:
@@ -59,10 +59,10 @@ async def record(name: str, stem: Path) -> None:
 
 def main() -> None:
     """Record what has no file yet."""
-    for name in STORIES:
-        stem = files.HERE / f"{name}-{CONTEXTS[name]().fold_version}"
-        if not stem.with_suffix(".log.jsonl").exists():
-            asyncio.run(record(name, stem))
+    stems = {f"{name}-{CONTEXTS[name]().fold_version}": (name, story) for name, story in STORIES.items()}
+    for stem, (name, story) in (stems | LATER).items():
+        if not (files.HERE / f"{stem}.log.jsonl").exists():
+            asyncio.run(record(name, story(), files.HERE / stem))
     known = {**files.shapes(), **files.read_shapes()}
     (files.HERE / "shapes.json").write_bytes(files.shapes_text(known))
 

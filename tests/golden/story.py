@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from schemas import area
 from schemas import facility as f
 from schemas import person as p
 from schemas import road as r
@@ -147,6 +148,35 @@ def person() -> list[Step]:
     ]
 
 
+def asked() -> list[Step]:
+    """A search says what it asked, and each officer's word on a candidate counts."""
+    case = "case-a5ced00000000002"
+    circle, shape = area.Circle(lon=127.73, lat=37.88, radius_m=1500), ((127.7, 37.8), (127.8, 37.8), (127.8, 37.9))
+    polygon = area.Polygon(type="Polygon", coordinates=((*shape, shape[0]),))
+    first = p.Candidate(sighting="1", camera="cam-1", time=_at(-60), model="m", score=0.8, probability=None)
+    second = first.model_copy(update={"sighting": "2"})
+    coverage: dict[str, Any] = {"shards": 1, "shards_answered": 1, "rows_permitted": 2, "rows_scanned": 2, "cameras": 1}
+    coverage |= {"cameras_silent": (), "hours_missing": 0.0, "exact": True, "recall": None}
+    said: dict[str, Any] = {"query": "5d" * 32, "models": ("m",), "cameras": 1, "coverage": p.Coverage(**coverage)}
+    said |= {"window": r.Window(start=_at(-86_400), end=_at(0)), "candidates": (first, second)}
+    filters: dict[str, Any] = {"cameras": ("cam-1",), "evidence": ("lower",), "hard": ("upper",), "min_quality": 0.4}
+    photo = p.Asked(photos=1, like=None, areas=("4211051000", polygon, circle), limit=20, **filters)
+    like = p.Asked(photos=0, like=first.id, areas=(), limit=5, **filters)
+    facts = p.CaseFacts(
+        kind="dementia", authority="a", legal_ground="l", reason="r", officer="officer", expires_at=_at(86_400)
+    )
+    return [
+        _of(case, 0, p.OpenCase, facts=facts),
+        _of(case, 10, p.AuthoriseCase, by="inspector"),
+        _of(case, 20, p.RecordSearch, search="search-1", asked=photo, **said),
+        _of(case, 30, p.RecordSearch, search="search-2", asked=like, **said),
+        _of(case, 40, p.ConfirmCandidate, candidate=first.id, reason="가방 · the bag", each=True),
+        _of(case, 41, p.ConfirmCandidate, candidate=first.id, reason="가방 · the bag", each=True),
+        _of(case, 42, p.ConfirmCandidate, candidate=first.id, reason="걸음 · the gait", each=True, by="inspector"),
+        _of(case, 43, p.DismissCandidate, candidate=second.id, reason="어른 · an adult", each=True),
+    ]
+
+
 def sighting() -> list[Step]:
     """A camera sees three people, is asked to forget, falls silent, speaks again, and its footage grows old."""
     city = seen.City()
@@ -180,6 +210,8 @@ def sighting() -> list[Step]:
 
 
 STORIES = {"facility": facility, "road": road, "person": person, "sighting": sighting}
+LATER = {"person-1-2": ("person", asked)}
+"""Context and story by the name of the files: what came into the log with the next version of an event."""
 
 
 def _at(seconds: float) -> datetime:

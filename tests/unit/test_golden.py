@@ -31,8 +31,8 @@ COMMITTED = [entry["command"] for record in COMMITS for entry in orjson.loads(re
 
 def of_file(path: Path) -> tuple[Any, Path]:
     """The context of a log, whichever version of its fold wrote it, and what its files are called."""
-    name, version = path.name.removesuffix(".log.jsonl").split("-")
-    return CONTEXTS[name](), path.with_name(f"{name}-{version}")
+    stem = path.name.removesuffix(".log.jsonl")
+    return CONTEXTS[stem.split("-")[0]](), path.with_name(stem)
 
 
 async def stored_snapshots(stem: Path) -> tuple[Snapshots, SnapshotInfo]:

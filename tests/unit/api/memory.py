@@ -17,7 +17,7 @@ from actors.road.context import RoadContext
 from actors.shard import Shard
 from actors.sighting.context import SightingContext
 from schemas.base import Command, from_micros, micros
-from schemas.errors import GoneError, NotFoundError, UnavailableError
+from schemas.errors import GoneError, InvalidError, NotFoundError, UnavailableError
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from serve.pictures.wire import to_bytes
 from streams.blobs import MemoryBlobs

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import UnavailableError
-from schemas.person import Candidate, CloseCase
+from schemas.person import Candidate, CloseCase, RecordView
 from serve.auth import ROLES, Principal, mint
 from serve.search.queries import Sought
 from tests.unit.api.conftest import OPERATOR, SECRET, bearer
@@ -21,6 +21,7 @@ PARK = bearer("case-officer", subject="park")
 POLICE = bearer("police", subject="inspector-lee")
 AUDITOR = bearer("auditor", subject="auditor-jo")
 PHOTO = base64.b64encode(b"jpeg").decode()
+WIDE = {"type": "Polygon", "coordinates": [[[127 + n / 1000, 37] for n in range(999)] + [[127, 37]]]}
 STATION, SQUARE, FAR = (127.717, 37.885), (127.724, 37.885), (128.2, 37.9)
 
 
@@ -111,7 +112,7 @@ async def test_a_search_answers_with_candidates_places_both_times_and_what_it_re
 async def test_what_was_asked_and_found_is_in_the_ledger_and_its_query_in_an_object_of_the_case(streets, case, backend):
     answer = await found(streets, case, photos=[PHOTO], attributes={"upper": "red"})
     entries = (await streets.get(f"{case}/ledger", headers=POLICE)).json()["items"]
-    (search,) = [one["data"] for one in entries if one["type"] == "city.person.search-recorded.v1"]
+    (search,) = [one["data"] for one in entries if one["type"] == "city.person.search-recorded.v2"]
     assert search["search"] == answer["search"]
     assert [one["sighting"] for one in search["candidates"]] == ["s-1", "s-3", "s-2", "s-4"]
     assert search["cameras"] == 3
@@ -194,6 +195,7 @@ async def test_areas_become_the_cameras_that_stand_in_them(streets, case, backen
         ({"photos": [PHOTO], "attributes": {"upper": "plaid"}}, "plaid"),
         ({"photos": [PHOTO], "hard": ["upper"]}, "hard"),
         ({"photos": [PHOTO], "limit": 101}, "errors"),
+        ({"photos": [PHOTO], "areas": [WIDE] * 6}, "5,000 points"),
     ],
 )
 async def test_a_search_that_cannot_be_is_refused_with_the_reason_and_leaves_nothing_behind(
@@ -215,6 +217,68 @@ async def test_a_key_gives_the_first_answer_again_and_records_one_search(streets
     assert again.json()["candidates"] == first.json()["candidates"]
     entries = await ledger(streets, case)
     assert [one for one, *_ in entries].count("search-recorded") == 1
+    assert ("view-recorded", "kim", "candidates") in entries, "candidates were shown once more"
+
+
+async def test_a_repeat_is_shown_nothing_that_cannot_be_written_down(streets, case, backend, monkeypatch):
+    asked = {"json": {"photos": [PHOTO]}, "headers": KIM | {"idempotency-key": "q-1"}}
+    await streets.post(f"{case}/searches", **asked)
+    submit = backend.submit
+
+    async def away(commands, *rest):
+        if isinstance(commands[0], RecordView):
+            raise UnavailableError("the log is away")
+        return await submit(commands, *rest)
+
+    monkeypatch.setattr(backend, "submit", away)
+    answer = await streets.post(f"{case}/searches", **asked)
+    assert answer.status_code == 503
+    assert "cam-1" not in answer.text
+
+
+async def test_a_key_of_another_day_shows_nothing_that_is_not_in_the_ledger(streets, case, backend):
+    asked = {"json": {"photos": [PHOTO]}, "headers": KIM | {"idempotency-key": "q-1"}}
+    await streets.post(f"{case}/searches", **asked)
+    backend.pass_time(25)
+    backend.search.seen.append(seen("cam-2", "s-9", 25 * 60 - 1))
+    answer = await streets.post(
+        f"{case}/searches", json=asked["json"], headers=_later(backend) | {"idempotency-key": "q-1"}
+    )
+    assert answer.status_code == 409
+    assert "s-9" not in answer.text
+
+
+async def test_the_ledger_says_all_that_a_search_asked_but_what_describes_the_person(streets, case):
+    circle = {"lon": 127.717, "lat": 37.885, "radius_m": 700.0}
+    body = {"photos": [PHOTO], "areas": [circle, "4211052000"], "min_quality": 0.4, "limit": 7}
+    body |= {"attributes": {"upper": "red", "age": "child"}, "hard": ["upper"]}
+    await found(streets, case, **body)
+    await found(streets, case)
+    await found(streets, case, like="cam-1.s-1", cameras=["cam-far", "cam-2"])
+    entries = (await streets.get(f"{case}/ledger", headers=AUDITOR)).json()["items"]
+    asked = [one["data"]["asked"] for one in entries if one["type"] == "city.person.search-recorded.v2"]
+    assert asked[0] == {
+        "photos": 1,
+        "like": None,
+        "areas": [circle, "4211052000"],
+        "cameras": ["cam-1", "cam-2"],
+        "evidence": ["age"],
+        "hard": ["upper"],
+        "min_quality": 0.4,
+        "limit": 7,
+    }
+    assert "child" not in str(entries)
+    assert asked[1] | {"photos": 1, "cameras": [], "areas": [], "limit": 20} == asked[1]
+    assert (asked[2]["photos"], asked[2]["like"], asked[2]["cameras"]) == (0, "cam-1.s-1", ["cam-2", "cam-far"])
+
+
+async def test_a_second_officers_word_on_a_candidate_is_in_the_ledger_too(streets, case):
+    await found(streets, case)
+    for headers, reason in ((KIM, "가방 · the bag"), (POLICE, "걸음 · the gait"), (POLICE, "걸음 · the gait")):
+        answer = await streets.post(f"{case}/candidates/cam-1.s-1/confirm", json={"reason": reason}, headers=headers)
+        assert answer.status_code == 200
+    entries = await ledger(streets, case)
+    assert [by for name, by, _ in entries if name == "candidate-confirmed"] == ["kim", "inspector-lee"]
 
 
 async def test_opening_with_a_key_twice_is_one_case(streets):

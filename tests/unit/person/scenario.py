@@ -83,13 +83,13 @@ def view(
 
 
 def confirm(candidate: str = "cam-1.s-1", minutes: float = 4, reason: str = "걸음걸이 · the gait") -> ConfirmCandidate:
-    return ConfirmCandidate(**at(minutes), candidate=candidate, reason=reason)
+    return ConfirmCandidate(**at(minutes), candidate=candidate, reason=reason, each=True)
 
 
 def dismiss(
     candidate: str = "cam-1.s-1", minutes: float = 4, reason: str = "다른 옷 · other clothes"
 ) -> DismissCandidate:
-    return DismissCandidate(**at(minutes), candidate=candidate, reason=reason)
+    return DismissCandidate(**at(minutes), candidate=candidate, reason=reason, each=True)
 
 
 def watch(watch_id: str = "w-1", minutes: float = 5, query: str = B, **more: Any) -> StartWatch:

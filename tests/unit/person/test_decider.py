@@ -172,13 +172,28 @@ def test_what_a_watch_found_can_be_confirmed():
     given(*AUTHORISED, watch(), hits()).when(confirm("cam-1.s-2", 8)).then("candidate-confirmed")
 
 
+@pytest.mark.parametrize(("decision", "name"), [(confirm, "candidate-confirmed"), (dismiss, "candidate-dismissed")])
+def test_what_another_officer_says_or_for_another_reason_is_a_decision_of_its_own(decision, name):
+    city = given(*AUTHORISED, search(), decision())
+    city.when(decision(minutes=5)).then_nothing()
+    (event,) = city.when(decision(minutes=6).model_copy(update={"by": "inspector-lee"})).then(name)
+    assert event.by == "inspector-lee"
+    (event,) = city.when(decision(minutes=7, reason="가방 · the bag")).then(name)
+    assert (event.by, event.reason) == ("officer-kim", "가방 · the bag")
+
+
+def test_a_second_word_that_an_older_program_kept_still_leads_to_nothing():
+    older = confirm(minutes=6, reason="가방 · the bag").model_copy(update={"each": False})
+    given(*AUTHORISED, search(), confirm()).when(older).then_nothing()
+
+
 def test_a_dismissed_candidate_may_be_confirmed_later_and_the_reverse_each_with_its_reason():
     city = given(*AUTHORISED, search())
     city.when(dismiss()).then("candidate-dismissed")
     city.when(dismiss(minutes=5)).then_nothing()
     (event,) = city.when(confirm(minutes=6, reason="가방 · the bag")).then("candidate-confirmed")
     assert (event.reason, event.candidate) == ("가방 · the bag", seen())
-    city.when(confirm(minutes=7)).then_nothing()
+    city.when(confirm(minutes=7, reason="가방 · the bag")).then_nothing()
     city.when(dismiss(minutes=8)).then("candidate-dismissed")
     assert city.table("candidates")[0]["state"] == "dismissed"
 
