@@ -23,9 +23,9 @@ from schemas.settings import Settings
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from serve.nats_metrics import NatsMetrics
 from serve.pictures.cards import cards
-from serve.pictures.encoder import Described
+from serve.pictures.encoder import Taken
 from serve.search.actor import Calls
-from serve.search.protocol import Encoded, Query, Search
+from serve.search.protocol import Encoded, Photograph, Query, Search
 from serve.search.router import Router
 from serve.views import Views
 from streams import live, rejected
@@ -113,9 +113,10 @@ class City:
         data: bytes = await self._of_encoder("people", picture)
         return data
 
-    async def _encode(self, photo: bytes) -> list[Encoded]:
-        found: list[Described] = await self._of_encoder("query", photo)
-        return [Encoded(Query(one.model, one.embedding), one.quality, one.box) for one in found]
+    async def _encode(self, photo: bytes) -> Photograph:
+        taken: Taken = await self._of_encoder("query", photo)
+        people = [Encoded(Query(one.model, one.embedding), one.quality, one.box) for one in taken.people]
+        return Photograph(tuple(people), taken.picture)
 
     async def _of_encoder(self, method: str, picture: bytes) -> Any:
         try:

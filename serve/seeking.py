@@ -50,15 +50,16 @@ async def person_of(request: Request, view: View, case: str, body: casework.Soug
     if body.like is not None:
         found = await backend.search.embedding_of(candidate_of(request, view, case, body.like))
         return Person(Sought((found,), body.attributes))
-    photos, queries, persons = body.photos or (), list[Query](), list[int]()
-    for number, photo in enumerate(photos, 1):
-        encoded = await backend.search.encode(photo)
-        if not encoded:
+    kept, queries, persons = list[bytes](), list[Query](), list[int]()
+    for number, photo in enumerate(body.photos or (), 1):
+        taken = await backend.search.encode(photo)
+        if not (encoded := taken.people):
             raise InvalidError(f"nobody can be seen on photograph {number}")
+        kept.append(taken.picture)
         best = {one.query.model: one.query for one in reversed(encoded)}
         queries += best.values()
         persons.append(max(sum(one.query.model == model for one in encoded) for model in best))
-    return Person(Sought(tuple(queries), body.attributes, photos), tuple(persons))
+    return Person(Sought(tuple(queries), body.attributes, tuple(kept)), tuple(persons))
 
 
 def candidate_of(request: Request, view: View, case: str, candidate: str) -> Candidate:

@@ -24,8 +24,13 @@ def packed(table: pa.Table) -> tuple[str, bytes]:
     return hashlib.sha256(data).hexdigest(), data
 
 
-def block_of(rows: Rows, which: NDArray[np.intp], camera: str, model: str, embeddings: F4) -> tuple[str, bytes]:
-    """Some rows of one camera and one model as a block; `embeddings` are theirs, of unit length, in the same order."""
+def block_of(
+    rows: Rows, which: NDArray[np.intp], camera: str, model: str, embeddings: F4, pictures: pa.BinaryArray
+) -> tuple[str, bytes]:
+    """Some rows of one camera and one model as a block.
+
+    `embeddings` are theirs, of unit length, in the same order; `pictures` those of all rows.
+    """
     count, dimensions = embeddings.shape
     taken = pa.array(which)
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * np.int32(dimensions))
@@ -38,6 +43,6 @@ def block_of(rows: Rows, which: NDArray[np.intp], camera: str, model: str, embed
         pa.array(rows.quality[which]),
         rows.box.take(taken),
         rows.attributes.take(taken),
-        rows.picture.take(taken),
+        pictures.take(taken),
     ]
     return packed(pa.Table.from_arrays(columns, schema=SIGHTINGS))

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from actors.sighting.decider import FUTURE
+from actors.sighting.jpeg import bare
 from actors.sighting.keys import Mask
 from actors.sighting.rows import F4, Rows
 from actors.sighting.state import Camera, State
@@ -34,7 +35,7 @@ REASONS: tuple[tuple[str, str], ...] = (
     ("dimensions", "the model has another number of dimensions: a new model needs a new name"),
     ("quality", "quality is 0 to 1"),
     ("attributes", "an attribute has a value that schemas.sighting.ATTRIBUTES does not know"),
-    ("picture", f"a picture is a JPEG of at most {MAX_PICTURE} bytes"),
+    ("picture", f"a picture is a whole JPEG of at most {MAX_PICTURE} bytes"),
     ("future", "the time lies more than 5 minutes ahead"),
     ("too-old", "the time lies before the camera's retention"),
     ("erased", "sightings of this time, or this sighting, were erased and are not taken again"),
@@ -45,16 +46,20 @@ _CODE = {code: number for number, (code, _) in enumerate(REASONS)}
 
 @dataclass(slots=True)
 class Judged:
-    """By row: the number of its reason (0: it counts); by code of the camera column: the camera, where it may speak."""
+    """By row: the number of its reason (0: it counts); by code of the camera column: the camera, where it may speak.
+
+    `pictures` by row, without metadata: of a camera's position, its owner's name or its maker's notes nothing is kept.
+    """
 
     reason: NDArray[np.uint8]
     cameras: list[Camera | None]
     squares: NDArray[np.float64]
+    pictures: pa.BinaryArray
 
 
 def judge(state: State, message: Observed, rows: Rows) -> Judged:
     """Judge all rows at the message's arrival. Pure."""
-    found = Judged(np.zeros(len(rows), np.uint8), [], np.zeros(len(rows)))
+    found = Judged(np.zeros(len(rows), np.uint8), [], np.zeros(len(rows)), rows.picture)
     _mark(found, "malformed", rows.faulty)
     _mark(found, "id", ~_matches(rows.ids, _ID))
     _judge_cameras(state, message, rows, found)
@@ -139,9 +144,13 @@ def _judge_pictures(rows: Rows, found: Judged) -> None:
     picture = rows.picture
     if picture.null_count == len(picture):
         return
-    large = pc.greater(pc.binary_length(picture), MAX_PICTURE)
-    foreign = pc.invert(pc.starts_with(picture, b"\xff\xd8\xff"))
-    _mark(found, "picture", np.asarray(pc.fill_null(pc.or_(large, foreign), False)))
+    large = np.asarray(pc.fill_null(pc.greater(pc.binary_length(picture), MAX_PICTURE), False))
+    _mark(found, "picture", large)
+    wanted = np.asarray(picture.is_valid()) & (found.reason == 0)
+    found.pictures = pa.array(
+        [bare(one.as_py()) if good else None for one, good in zip(picture, wanted.tolist(), strict=True)], pa.binary()
+    )
+    _mark(found, "picture", wanted & np.asarray(found.pictures.is_null()))
 
 
 def _judge_age(message: Observed, rows: Rows, found: Judged) -> None:

@@ -100,7 +100,8 @@ def _take(
         return
     which, keys = group.rows[new], keys[new]
     dimensions = int(rows.length[which[0]])
-    block, data = block_of(rows, which, camera_id, model, unit(rows, judged, which, dimensions))
+    embeddings = unit(rows, judged, which, dimensions)
+    block, data = block_of(rows, which, camera_id, model, embeddings, judged.pictures)
     times = rows.time[which]
     event = SightingsObserved(
         at=from_micros(message.arrived),

@@ -1,7 +1,7 @@
 """The encoder as a Ray Serve deployment of its own: autoscaled, batched, one OpenVINO device.
 
 `Encoding` is the plain class; `encoder` binds it. Callers hold a handle: `handle.people.remote(picture)` gives the
-people of a camera's picture as `serve.pictures.wire` has them, `handle.query.remote(picture)` a list of `Described`.
+people of a camera's picture as `serve.pictures.wire` has them, `handle.query.remote(picture)` a `Taken`.
 It keeps nothing between two pictures: who sends a camera's pictures follows people through them (`Follower`).
 """
 
@@ -15,14 +15,16 @@ from ray.serve import Application
 from schemas.errors import BomnaeError, InvalidError
 from schemas.settings import Settings
 from serve.pictures import wire
-from serve.pictures.decode import Decoder
-from serve.pictures.encoder import Described, Encoder
+from serve.pictures.decode import Decoder, jpeg
+from serve.pictures.encoder import Encoder, Taken
 from serve.pictures.sandbox import Pixels
 
 T = TypeVar("T")
 
 BATCH, WAIT_S = 8, 0.01
 """Pictures that one run of the networks takes, and how long the first waits for others."""
+PHOTO_BYTES, PHOTO_LONGEST = 1_000_000, 1_920
+"""What is kept of a photograph: bytes, and pixels of its longer side."""
 _ONGOING = 4 * BATCH
 
 
@@ -41,12 +43,12 @@ class Encoding:
         found: bytes | BomnaeError = await self._frames(picture)
         return _good(found)
 
-    async def query(self, picture: bytes) -> list[Described]:
-        """Everybody in a photograph, the best first.
+    async def query(self, picture: bytes) -> Taken:
+        """Everybody in a photograph, the best first, and the photograph as it may be kept.
 
         Raises `InvalidError` for a picture that cannot be read or shows nobody, without harm to others of its batch.
         """
-        found: list[Described] | BomnaeError = await self._photographs(picture)
+        found: Taken | BomnaeError = await self._photographs(picture)
         return _good(found)
 
     async def follow(self, pictures: Sequence[bytes]) -> list[bytes | BomnaeError]:
@@ -54,9 +56,14 @@ class Encoding:
         found = await self._each(pictures, self._encoder.people)
         return [one if isinstance(one, BomnaeError) else wire.to_bytes(one) for one in found]
 
-    async def describe(self, pictures: Sequence[bytes]) -> list[list[Described] | BomnaeError]:
+    async def describe(self, pictures: Sequence[bytes]) -> list[Taken | BomnaeError]:
         """For each photograph who is in it, or why that cannot be said."""
-        return [one or _nobody() for one in await self._each(pictures, self._encoder.queries)]
+        found = await self._each(pictures, self._taken)
+        return [one if isinstance(one, BomnaeError) or one.people else _nobody() for one in found]
+
+    def _taken(self, photographs: list[Pixels]) -> list[Taken]:
+        pairs = zip(self._encoder.queries(photographs), photographs, strict=True)
+        return [Taken(people, jpeg(pixels, PHOTO_BYTES, PHOTO_LONGEST, quality=90)) for people, pixels in pairs]
 
     async def _each(self, pictures: Sequence[bytes], act: Callable[[list[Pixels]], list[T]]) -> list[T | BomnaeError]:
         """What `act` makes of those that can be read, and for the others the error, in their order."""

@@ -37,6 +37,14 @@ _UNKNOWN = {"upper": None, "lower": None}
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A photograph as it may be kept: who is in it, and `picture`, a new JPEG of its pixels without its metadata."""
+
+    people: list[Described]
+    picture: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A person in one picture: where, cut out, and how good the crop is, 0 to 1."""
 

@@ -52,6 +52,14 @@ class Encoded:
     box: tuple[int, int, int, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """The persons on a photograph, best first, and `picture`: its pixels as a new JPEG, without any metadata."""
+
+    people: tuple[Encoded, ...]
+    picture: bytes
+
+
 class Search(Protocol):
     """The sightings as the routes see them. Errors are `schemas.errors`; `UnavailableError` while all of it is away."""
 
@@ -67,10 +75,11 @@ class Search(Protocol):
         """
         ...
 
-    async def encode(self, photo: bytes) -> Sequence[Encoded]:
-        """The persons on a photograph (JPEG, PNG, WebP), best first; empty where nobody is seen.
+    async def encode(self, photo: bytes) -> Photograph:
+        """What a photograph (JPEG, PNG, WebP) shows; nobody where nobody is seen.
 
-        Raises `InvalidError` for what is no picture or too large a one.
+        Raises `InvalidError` for what is no picture or too large a one. What is kept is its `picture`, not the bytes
+        that came, which may say where it was taken, when and by whom.
         """
         ...
 

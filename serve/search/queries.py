@@ -14,7 +14,7 @@ from serve.search.protocol import Query
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """The person in the terms of models, as described, and as photographed (the bytes that came, or none)."""
+    """The person in the terms of models, as described, and as photographed (JPEGs without metadata, or none)."""
 
     queries: tuple[Query, ...]
     soft: Mapping[str, str] = field(default_factory=dict)

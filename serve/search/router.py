@@ -20,7 +20,7 @@ from serve.search import index_search
 from serve.search.asking import Question, Replies, Reply
 from serve.search.calibration import probability
 from serve.search.place import Place
-from serve.search.protocol import Encoded, Filters, Found, Query
+from serve.search.protocol import Filters, Found, Photograph, Query
 from serve.search.soft import SIMILARITY_PER_NAT
 from streams.ending import ended
 from streams.subjects import partition
@@ -67,7 +67,7 @@ class Router:
         partitions: int,
         cards: Sequence[ModelCard] = (),
         layouts: Callable[[], Awaitable[Sequence[int]]] | None = None,
-        encoder: Callable[[bytes], Awaitable[Sequence[Encoded]]] | None = None,
+        encoder: Callable[[bytes], Awaitable[Photograph]] | None = None,
     ) -> None:
         self._call, self._wanted, self._copies, self._partitions = call, shards, copies, partitions
         self._cards, self._layouts, self._encoder = tuple(cards), layouts, encoder
@@ -268,7 +268,7 @@ class Router:
         row = await self._row(candidate)
         return None if row is None else row["picture"]
 
-    async def encode(self, photo: bytes) -> Sequence[Encoded]:
+    async def encode(self, photo: bytes) -> Photograph:
         """See `Search`."""
         if self._encoder is None:
             raise UnavailableError("no encoder runs here: search with an embedding", retry_after_s=60)

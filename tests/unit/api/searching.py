@@ -9,7 +9,7 @@ from schemas.errors import GoneError, InvalidError
 from schemas.models import Accuracy, Calibration, ModelCard
 from schemas.person import Candidate, Coverage
 from serve.search.calibration import probability
-from serve.search.protocol import Encoded, Filters, Found, Query
+from serve.search.protocol import Encoded, Filters, Found, Photograph, Query
 
 MODEL = "test-3"
 CALIBRATION = Calibration(
@@ -77,12 +77,13 @@ class MemorySearch:
         hard = all(one.attributes.get(name) in values for name, values in filters.hard.items())
         return inside and allowed and hard
 
-    async def encode(self, photo: bytes) -> Sequence[Encoded]:
+    async def encode(self, photo: bytes) -> Photograph:
         if photo == b"nobody":
-            return []
+            return Photograph((), b"")
         if not photo.startswith(b"jpeg"):
             raise InvalidError("the picture cannot be read")
-        return [Encoded(Query(MODEL, np.array([1, 0, 0], np.float32)), 0.9)] * photo.count(b"jpeg")
+        one = Encoded(Query(MODEL, np.array([1, 0, 0], np.float32)), 0.9)
+        return Photograph((one,) * photo.count(b"jpeg"), b"bare " + photo)
 
     async def embedding_of(self, candidate: Candidate) -> Query:
         return Query(MODEL, self._row(candidate).vector)

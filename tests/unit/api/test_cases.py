@@ -15,11 +15,13 @@ from serve.search.queries import Sought
 from tests.unit.api.conftest import OPERATOR, SECRET, bearer
 from tests.unit.api.memory import START
 from tests.unit.api.searching import MODEL, Seen
+from tests.unit.jpegs import jpeg, segment
 
 KIM = bearer("case-officer", subject="kim")
 PARK = bearer("case-officer", subject="park")
 POLICE = bearer("police", subject="inspector-lee")
 AUDITOR = bearer("auditor", subject="auditor-jo")
+JPEG = jpeg()
 PHOTO = base64.b64encode(b"jpeg").decode()
 WIDE = {"type": "Polygon", "coordinates": [[[127 + n / 1000, 37] for n in range(999)] + [[127, 37]]]}
 STATION, SQUARE, FAR = (127.717, 37.885), (127.724, 37.885), (128.2, 37.9)
@@ -41,7 +43,7 @@ def at(minutes):
     return START + timedelta(minutes=minutes)
 
 
-def seen(camera, sighting, minutes, vector=(1, 0, 0), picture=b"\xff\xd8jpeg", **attributes):
+def seen(camera, sighting, minutes, vector=(1, 0, 0), picture=JPEG, **attributes):
     candidate = Candidate(camera=camera, sighting=sighting, time=at(minutes), model=MODEL, score=0, probability=None)
     unit = np.asarray(vector, np.float32)
     return Seen(candidate, unit / np.linalg.norm(unit), picture, attributes)
@@ -119,7 +121,7 @@ async def test_what_was_asked_and_found_is_in_the_ledger_and_its_query_in_an_obj
     (name,) = backend.objects
     assert name == f"cases/{case.rpartition('/')[2]}/{search['query']}.bin"
     kept = Sought.from_bytes(backend.objects[name])
-    assert (kept.photographs, kept.soft, kept.queries[0].model) == ((b"jpeg",), {"upper": "red"}, MODEL)
+    assert (kept.photographs, kept.soft, kept.queries[0].model) == ((b"bare jpeg",), {"upper": "red"}, MODEL)
     assert PHOTO not in str(entries)
 
 
@@ -442,10 +444,20 @@ async def test_without_its_entry_in_the_ledger_nothing_is_shown(streets, case, b
 async def test_a_picture_is_shown_once_it_is_in_the_ledger_and_one_that_is_not_there_is_410(streets, case):
     await found(streets, case)
     answer = await streets.get(f"{case}/pictures/cam-1.s-1", headers=KIM)
-    assert (answer.content, answer.headers["content-type"]) == (b"\xff\xd8jpeg", "image/jpeg")
+    assert (answer.content, answer.headers["content-type"]) == (JPEG, "image/jpeg")
     assert answer.headers["cache-control"] == "no-store"
     assert (await streets.get(f"{case}/pictures/cam-2.s-4", headers=KIM)).status_code == 410
     assert (await streets.get(f"{case}/pictures/cam-1.s-5", headers=KIM)).status_code == 404
+
+
+async def test_a_picture_that_was_stored_with_its_metadata_is_shown_without(streets, case, backend):
+    backend.search.seen = [
+        seen("cam-1", "s-1", -60, picture=jpeg(b"one", segment(0xE1, b"Exif GPS 37.88 N"))),
+        seen("cam-1", "s-2", -60, picture=b"\xff\xd8 broken GPS"),
+    ]
+    await found(streets, case)
+    assert (await streets.get(f"{case}/pictures/cam-1.s-1", headers=KIM)).content == jpeg(b"one")
+    assert (await streets.get(f"{case}/pictures/cam-1.s-2", headers=KIM)).status_code == 410
 
 
 async def test_confirming_re_ranks_the_rest_and_dismissed_ones_come_last(streets, case):
@@ -592,8 +604,8 @@ async def test_model_cards_say_what_they_are_and_that_they_may_be_wrong(client):
 
 async def test_the_same_sighting_id_at_two_cameras_is_two_candidates_throughout(streets, case, backend):
     backend.search.seen = [
-        seen("cam-1", "s-1", -60, picture=b"\xff\xd8one"),
-        seen("cam-2", "s-1", -45, (0.9, 0.3, 0), picture=b"\xff\xd8two"),
+        seen("cam-1", "s-1", -60, picture=jpeg(b"one")),
+        seen("cam-2", "s-1", -45, (0.9, 0.3, 0), picture=jpeg(b"two")),
     ]
     assert [one["candidate"] for one in (await found(streets, case))["candidates"]] == ["cam-1.s-1", "cam-2.s-1"]
     for candidate, decision in (("cam-1.s-1", "confirm"), ("cam-2.s-1", "dismiss")):
@@ -603,4 +615,4 @@ async def test_the_same_sighting_id_at_two_cameras_is_two_candidates_throughout(
     items = (await streets.get(f"{case}/candidates", headers=KIM)).json()["items"]
     assert {one["candidate"]: one["state"] for one in items} == {"cam-1.s-1": "confirmed", "cam-2.s-1": "dismissed"}
     pictures = [await streets.get(f"{case}/pictures/{one}.s-1", headers=KIM) for one in ("cam-1", "cam-2")]
-    assert [one.content for one in pictures] == [b"\xff\xd8one", b"\xff\xd8two"]
+    assert [one.content for one in pictures] == [jpeg(b"one"), jpeg(b"two")]

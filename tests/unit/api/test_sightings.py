@@ -15,6 +15,7 @@ from serve.render import ARROW
 from tests.unit.api.conftest import OPERATOR, bearer
 from tests.unit.api.memory import START
 from tests.unit.arrow import allocating, naming, stream
+from tests.unit.jpegs import jpeg
 
 CAMERA = bearer("device", facility="cam-1")
 GATEWAY = bearer("gateway", gateway="gate-1")
@@ -50,7 +51,7 @@ async def counted(client, camera):
 
 
 async def test_a_camera_sends_its_own_sightings_and_each_counts_once(cameras):
-    picture = base64.b64encode(b"\xff\xd8\xff\xe0jpeg").decode()
+    picture = base64.b64encode(jpeg()).decode()
     body = [sighting(number=1, attributes={"upper": "red"}, picture=picture, box=[1, 2, 3, 4]), sighting(number=2)]
     for _ in range(2):
         answer = await cameras.post("/v1/sightings", json=body, headers=CAMERA)

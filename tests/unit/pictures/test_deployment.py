@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,11 +10,11 @@ from schemas.errors import BomnaeError, InvalidError, UnavailableError
 from schemas.settings import Settings
 from schemas.sighting import ATTRIBUTES
 from serve.commands.cameras import moment, sources
-from serve.pictures.deployment import Encoding
-from serve.pictures.encoder import Encoder
+from serve.pictures.deployment import PHOTO_BYTES, Encoding
+from serve.pictures.encoder import Encoder, Taken
 from serve.pictures.wire import from_bytes
 from tests.unit.pictures.fakes import BLUE, RED, MeanColour, Rectangles, street
-from tests.unit.pictures.samples import encoded
+from tests.unit.pictures.samples import GPS, encoded, with_exif
 
 
 @pytest.fixture
@@ -27,8 +28,25 @@ def encoding(monkeypatch: pytest.MonkeyPatch):
 async def test_a_bad_picture_does_not_harm_the_others_of_its_batch(encoding: Encoding) -> None:
     good, empty = encoded(street((50, RED), (200, BLUE))), encoded(street())
     answers = await encoding.describe([good, b"GIF89a", empty, good])
-    kinds = [type(one) if isinstance(one, BomnaeError) else len(one) for one in answers]
+    kinds = [type(one) if isinstance(one, BomnaeError) else len(one.people) for one in answers]
     assert kinds == [2, InvalidError, InvalidError, 2]
+
+
+async def test_what_is_kept_of_a_photograph_shows_the_same_and_says_nothing_of_where_it_was_taken(
+    encoding: Encoding,
+) -> None:
+    large = cv2.resize(street((50, RED)), None, fx=8, fy=8)
+    came = with_exif(encoded(large), 1)
+    (taken,) = await encoding.describe([came])
+    assert isinstance(taken, Taken)
+    assert GPS in came
+    assert GPS not in taken.picture
+    assert b"Exif" not in taken.picture
+    kept = encoding._decoder.decode(taken.picture)
+    assert kept.shape == (1440, 1920, 3)
+    assert len(taken.picture) <= PHOTO_BYTES
+    small = cv2.resize(large, (1920, 1440), interpolation=cv2.INTER_AREA)
+    assert np.abs(kept.astype(int) - small).mean() < 3
 
 
 async def test_pictures_of_cameras_share_a_run_and_a_bad_one_harms_no_other(encoding: Encoding) -> None:

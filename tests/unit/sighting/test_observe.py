@@ -15,9 +15,10 @@ from actors.sighting.keys import keys_of
 from schemas.sighting import MAX_DIMENSIONS, MAX_PICTURE, MAX_SIGHTINGS, SIGHTINGS, SightingsObserved
 from streams.ingest import Observed
 from tests.unit.arrow import allocating, naming, stream
+from tests.unit.jpegs import jpeg
 from tests.unit.sighting.scenario import MODEL, City, arrow, at, register, request, row, vector
 
-JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
+JPEG = jpeg(bytes(100))
 LOOKS = "unmistakable-looks"
 
 
@@ -104,6 +105,7 @@ def test_cameras_and_models_get_a_block_each_in_the_order_of_their_first_rows() 
         ("attributes", {"attributes": {"upper": LOOKS}}),
         ("picture", {"picture": b"\xff\xd8\xff" + bytes(MAX_PICTURE)}),
         ("picture", {"picture": b"GIF89a"}),
+        ("picture", {"picture": JPEG[:-2]}),
         ("future", {"time": at(10 + 301)}),
         ("too-old", {"time": at(10 - 30 * 86_400 - 1)}),
     ],
@@ -117,7 +119,7 @@ def test_a_bad_row_is_refused_with_its_reason_and_the_good_ones_beside_it_count(
 def test_a_refusal_names_rows_and_holds_nothing_of_a_person() -> None:
     city = City(register())
     looks = {"upper": LOOKS}
-    bad = row("s-7", embedding=vector(7), attributes=looks, picture=JPEG + b"PICTURE")
+    bad = row("s-7", embedding=vector(7), attributes=looks, picture=jpeg(b"PICTURE"))
     city.hear(row("s-1"), bad)
     (refusal,) = city.outcome.rejections
     assert orjson.loads(refusal.data) == [
