@@ -32,7 +32,8 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 KindArg = Annotated[
-    str, typer.Argument(help="device, gateway, camera, camera-gateway, app, staff-app, officer, host or operator.")
+    str,
+    typer.Argument(help="device, gateway, camera, camera-gateway, app, staff-app, officer, host, operator or backup."),
 ]
 NameArg = Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")]
 Speed = Annotated[

@@ -107,7 +107,8 @@ class Listing:
 
     Sorted by the columns `by` (of `types`, the last makes a row unique); columns `hidden` are for staff alone.
     `prepare` gets the rows that match the filters, and the filters; columns that it adds begin with `_` and are not
-    shown. `page` renders rows and cursor as `media_type`.
+    shown. `page` renders rows and cursor as `media_type`. Listings of one route for an `audience` each are remembered
+    apart.
     """
 
     table: str
@@ -117,6 +118,7 @@ class Listing:
     prepare: Callable[[pl.DataFrame, Filters], pl.DataFrame] = lambda rows, _: rows
     page: Callable[[pl.DataFrame, str | None], bytes] = render.json_page
     media_type: str = render.JSON
+    audience: str = ""
 
     async def answer(self, request: Request, view: View, query: Page) -> Response:
         """One page as JSON, or as Arrow with the next cursor in its schema's metadata (`next`)."""
@@ -137,7 +139,7 @@ class Listing:
             return self.page(rows, following)
 
         renderer: render.Renderer = request.app.state.renderer
-        key = (request.scope["route"].path_format, staff, query.limit, after, *filters.values())
+        key = (request.scope["route"].path_format, self.audience, staff, query.limit, after, *filters.values())
         job = render.Job(produce, render.ARROW if as_arrow else self.media_type, view.tables[self.table].num_rows)
         return await renderer.answer(request, view, key, job)
 

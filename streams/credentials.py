@@ -15,13 +15,12 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.base import EntityId
 from schemas.errors import ConflictError, InvalidError, NotFoundError, SetupError
 from streams import instance
-from streams.permissions import ANONYMOUS, Kind, accounts, anonymous, grant, inbox, user_name
+from streams.permissions import ANONYMOUS, LOCAL, Kind, accounts, anonymous, grant, inbox, user_name
 
 _BCRYPT_COST = 4
 """The least: secrets of 256 random bits are not guessed at any cost, and the server pays it per connection."""
 
 _LOCAL: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
-_LOCAL_NAME = "local"
 MAX_CASES = 50
 """Cases that one officer's credential names at most."""
 _FIELDS = frozenset({"kind", "name", "entities", "hash"})
@@ -87,7 +86,7 @@ def entries(folder: Path) -> list[Listed]:
     """All users that were given out, by kind and name, without secrets."""
     with _users(folder) as users:
         found = [Listed(u["kind"], u["name"], user, tuple(u["entities"])) for user, u in users.items()]
-    return sorted((e for e in found if e.name != _LOCAL_NAME), key=lambda e: (e.kind, e.name))
+    return sorted((e for e in found if e.name != LOCAL), key=lambda e: (e.kind, e.name))
 
 
 def local(folder: Path, kind: Kind = "host") -> Credential:
@@ -108,9 +107,9 @@ def render(folder: Path) -> None:
     """Write the users file that the server includes; make the node's own credentials where they are missing."""
     with _users(folder) as users:
         for kind in _LOCAL:
-            path, user = _home(folder) / f"{kind}.json", user_name(kind, _LOCAL_NAME)
+            path, user = _home(folder) / f"{kind}.json", user_name(kind, LOCAL)
             if not path.exists():
-                own = Credential(kind, _LOCAL_NAME, user, secrets.token_urlsafe(32))
+                own = Credential(kind, LOCAL, user, secrets.token_urlsafe(32))
                 with instance.writing(path.parent):
                     instance.write_atomically(path, orjson.dumps(own))
                 users[user] = _entry(own, ())
@@ -200,5 +199,5 @@ def _check(kind: Kind, name: str, entities: tuple[str, ...]) -> None:
             _ENTITY_ID.validate_python(value)
         except ValidationError as error:
             raise InvalidError(f"{value!r} is no id: lower-case letters, digits and hyphens, at most 63") from error
-    if name == _LOCAL_NAME:
-        raise InvalidError(f"the name {_LOCAL_NAME!r} belongs to the node itself")
+    if name == LOCAL:
+        raise InvalidError(f"the name {LOCAL!r} belongs to the node itself")

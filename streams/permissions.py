@@ -4,7 +4,8 @@ nats-server checks the subject of a message but not its *reply* subject, nor whe
 publish into a stream, or ask JetStream anything, can have the server answer on any subject of the same account, the
 log's included. So accounts are the walls, and permissions the doors in them:
 
-- `CITY`: shard hosts and operators, with every stream.
+- `CITY`: shard hosts and the node's own operator, with every stream; `backup`, which copies and checks them.
+- `OPS`: operators, who look after the server and see nothing of persons. They ask by service imports, as `EDGE` does.
 - `EDGE`: devices, gateways, cameras. The only way out is the service import of `city.raw.>`; answers return to `EDGE`.
 - `APPS`: apps, with a copy of `FEED` that no subject of `APPS` leads into, and the live subjects.
 - `PUBLIC`: whoever gives no name. Hears `city.pub.>`, says nothing.
@@ -30,16 +31,18 @@ Kind = Literal[
     "officer",
     "host",
     "operator",
+    "backup",
     "feed-admin",
     "system",
 ]
 """The last two are the node's own and not given out."""
 
-_INSIDERS: tuple[Kind, ...] = ("host", "operator", "feed-admin", "system")
-ANONYMOUS = "anonymous"
+_INSIDERS: tuple[Kind, ...] = ("host", "operator", "backup", "feed-admin", "system")
+ANONYMOUS, LOCAL = "anonymous", "local"
+"""Who gives no name; the name of the node's own credentials."""
 POLICE = "POLICE_"
-MIRROR_API, MIRROR_DELIVER = "$JS.CITY.API", "mirror.feed"
-"""How `APPS` reaches the original of its mirror in `CITY`."""
+CITY_API, MIRROR_DELIVER = "$JS.CITY.API", "mirror.feed"
+"""How `APPS` reaches the original of its mirror in `CITY`, and operators its JetStream: their own answers `$JS.API`."""
 
 _CONNECTIONS = {
     "EDGE": ("STANDARD", "WEBSOCKET", "MQTT"),
@@ -115,7 +118,10 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:  # no
             subscribe = (*(subjects.case_subject(case, ">") for case in entities), *own)
         case "host":
             account, publish, subscribe = "CITY", _HOST_PUBLISHES, ("city.>", *own)
-        case "operator":
+        case "operator" if name != LOCAL:
+            account, subscribe = "OPS", (*OPERATOR_HEARS, *own)
+            publish = tuple(f"{CITY_API}.{asked}" for asked in OPERATOR_ASKS)
+        case "operator" | "backup":
             account, publish, subscribe = "CITY", everything, everything
         case "feed-admin":
             account, publish, subscribe = "APPS", everything, everything
@@ -151,6 +157,22 @@ _HOST_PUBLISHES = (
     "city.rejected.>",
     "city.simulator.>",
 )
+
+
+_OPERATED = (subjects.FEED, subjects.REJECTED, subjects.ingest_stream("facility"), subjects.ingest_stream("road"))
+"""Streams without persons whose names no number of shards changes."""
+OPERATOR_ASKS = (
+    "STREAM.NAMES",
+    "STREAM.LIST",
+    *(f"{what}.{stream}" for stream in _OPERATED for what in ("STREAM.INFO", "STREAM.MSG.GET")),
+    *(f"CONSUMER.{what}.{stream}" for stream in _OPERATED for what in ("NAMES", "LIST")),
+)
+"""What an operator asks JetStream: how full every stream is, and single messages of those without persons.
+
+Of other streams not even `STREAM.INFO`, which names their subjects, and these name cases; no consumer, no snapshot, and
+nothing that makes or changes a stream, since a stream may be told to copy another.
+"""
+OPERATOR_HEARS = ("city.pub.>", "city.staff.>", "city.rejected.>")
 
 
 def _reader(user: str, audience: str) -> tuple[str, ...]:
@@ -214,8 +236,10 @@ def accounts(
             "jetstream": "enabled",
             "exports": [
                 {"service": "city.raw.>", "accounts": ["EDGE"]},
-                {"stream": "city.pub.>", "accounts": ["APPS", "PUBLIC"]},
-                {"stream": "city.staff.>", "accounts": ["APPS"]},
+                {"stream": "city.pub.>", "accounts": ["APPS", "OPS", "PUBLIC"]},
+                {"stream": "city.staff.>", "accounts": ["APPS", "OPS"]},
+                {"stream": "city.rejected.>", "accounts": ["OPS"]},
+                *({"service": f"$JS.API.{asked}", "accounts": ["OPS"]} for asked in OPERATOR_ASKS),
                 {"service": f"$JS.API.{create}", "accounts": ["APPS"], "response_type": "stream"},
                 {"service": "$JS.FC.>", "accounts": ["APPS"]},
                 {"stream": f"{MIRROR_DELIVER}.>", "accounts": ["APPS"]},
@@ -231,10 +255,19 @@ def accounts(
             "jetstream": "enabled",
             "imports": [
                 *({"stream": {"account": "CITY", "subject": subject}} for subject in live),
-                {"service": {"account": "CITY", "subject": f"$JS.API.{create}"}, "to": f"{MIRROR_API}.{create}"},
+                {"service": {"account": "CITY", "subject": f"$JS.API.{create}"}, "to": f"{CITY_API}.{create}"},
                 {"service": {"account": "CITY", "subject": "$JS.FC.>"}},
                 {"stream": {"account": "CITY", "subject": f"{MIRROR_DELIVER}.>"}},
             ],
+        },
+        "OPS": {
+            "imports": [
+                *({"stream": {"account": "CITY", "subject": subject}} for subject in OPERATOR_HEARS),
+                *(
+                    {"service": {"account": "CITY", "subject": f"$JS.API.{asked}"}, "to": f"{CITY_API}.{asked}"}
+                    for asked in OPERATOR_ASKS
+                ),
+            ]
         },
         "PUBLIC": {"imports": [{"stream": {"account": "CITY", "subject": "city.pub.>"}}]},
         **_police(officers),

@@ -15,7 +15,7 @@ from schemas.person import MAX_CASE_DAYS
 from schemas.settings import CONTEXTS, Settings
 from streams import subjects
 from streams.api import JetStreamApiError, request
-from streams.permissions import MIRROR_API, MIRROR_DELIVER
+from streams.permissions import CITY_API, MIRROR_DELIVER
 
 SNAPSHOTS = "SNAPSHOTS"
 """Object store bucket of the snapshots; its stream is `OBJ_SNAPSHOTS`."""
@@ -168,7 +168,7 @@ class Topology:
 
     def feed_mirror(self) -> dict[str, Any]:
         """Configuration of the apps' own copy of FEED, in the account `APPS`: no subject leads into it."""
-        mirror = {"name": subjects.FEED, "external": {"api": MIRROR_API, "deliver": MIRROR_DELIVER}}
+        mirror = {"name": subjects.FEED, "external": {"api": CITY_API, "deliver": MIRROR_DELIVER}}
         config = {**self._stream("feed", subjects.FEED, None), "mirror": mirror}
         # No fsync for each message of a copy: what it loses with the power, it fetches from FEED again.
         return {**config, "persist_mode": "async"} if self.replicas == 1 else config

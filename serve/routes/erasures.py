@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from schemas.base import EntityId
 from schemas.casework import ErasureRequest
-from schemas.errors import NotFoundError
+from schemas.errors import ForbiddenError, NotFoundError
 from schemas.sighting import RequestErasure
 from serve import openapi, openapi_cases
+from serve.auth import Principal
 from serve.backend import Backend
 from serve.casework import NO_STORE, new_id
 from serve.idempotency import OnceFor
@@ -22,6 +23,7 @@ from serve.writing import stamp, submit
 routes = router("erasures")
 ErasureId = Annotated[EntityId, Path(description="Id of the erasure.", examples=["erasure-5d1f0c2b9a7e4836"])]
 _PAGE = 1000
+_OF_NO_CASE = pl.col("case").is_null()
 _TOLD = frozenset({"city.sighting.erasure-requested.v1"})
 
 
@@ -40,18 +42,36 @@ def _open(rows: pl.DataFrame, filters: object) -> pl.DataFrame:
     return rows.filter(pl.col("erased_at").is_null() if wanted else pl.col("erased_at").is_not_null())
 
 
-_LISTING = Listing("erasures", ("erasure", "camera"), (str, str), prepare=_open)
+def _open_of_no_case(rows: pl.DataFrame, filters: object) -> pl.DataFrame:
+    return _open(rows.filter(_OF_NO_CASE), filters)
+
+
+_BY = ("erasure", "camera"), (str, str)
+_ALL = Listing("erasures", *_BY, prepare=_open)
+_OTHERS = Listing("erasures", *_BY, prepare=_open_of_no_case, audience="others")
+
+
+def _of_cases(request: Request) -> bool:
+    """Whether the caller may know whom a case looked for and where: what was confirmed is erased by its camera."""
+    principal: Principal = request.state.principal
+    return not principal.roles.isdisjoint({"police", "auditor"})
 
 
 @routes.get("/v1/erasures", responses=openapi.page("Erasure"), summary="Erasures · 파기 목록")
 async def list_erasures(request: Request, query: Annotated[ErasureQuery, Query()]) -> Response:
-    """What was asked to be erased, why and by whom, and how much of it is gone; `erased_at` is null until all is."""
-    return await _LISTING.answer(request, await view_of(request, "sighting", query), query)
+    """What was asked to be erased, why and by whom, and how much of it is gone; `erased_at` is null until all is.
+
+    Operators see those that name no case.
+    """
+    listing = _ALL if _of_cases(request) else _OTHERS
+    return await listing.answer(request, await view_of(request, "sighting", query), query)
 
 
 @routes.post("/v1/erasures", status_code=201, responses=openapi.written(201), summary="Ask for erasure · 파기 요청")
 async def ask(request: Request, body: ErasureRequest, once: OnceFor) -> Response:
-    """Hidden from every search at once; gone from every file when the receipt says so."""
+    """Hidden from every search at once; gone from every file when the receipt says so. Only police name a case."""
+    if body.case is not None and "police" not in request.state.principal.roles:
+        raise ForbiddenError("only police ask for an erasure in the name of a case: leave `case` out")
     erasure = new_id("erasure", once)
     command = RequestErasure(**stamp(request), erasure=erasure, **dict(body))
     return await submit(request, [command], once, 201, f"/v1/erasures/{erasure}")
@@ -59,10 +79,14 @@ async def ask(request: Request, body: ErasureRequest, once: OnceFor) -> Response
 
 @routes.get("/v1/erasures/{erasure}", responses=openapi_cases.receipt(), summary="The receipt · 파기 확인서")
 async def get_erasure(request: Request, erasure: ErasureId, min_position: MinPosition = None) -> Response:
-    """What, when, how many rows, and the digests of every block and segment before and after."""
+    """What, when, how many rows, and the digests of every block and segment before and after.
+
+    One that names a case is not there for operators.
+    """
     backend: Backend = request.app.state.backend
     view = await view_after(request, "sighting", min_position)
-    found = frame(request, view, "erasures").filter(pl.col("erasure") == erasure).sort("camera").to_dicts()
+    shown = (pl.col("erasure") == erasure) & (_of_cases(request) | _OF_NO_CASE)
+    found = frame(request, view, "erasures").filter(shown).sort("camera").to_dicts()
     if not found:
         raise NotFoundError("erasure", erasure)
     receipts, after = [], 0

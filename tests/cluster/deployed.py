@@ -93,8 +93,8 @@ class Deployed(Asked):
         return done.stdout
 
     def operator(self) -> dict[str, str]:
-        """The environment of a command that reads the log: an operator's, as for a backup."""
-        return {"BOMNAE_NATS_USER": "operator-ops", "BOMNAE_NATS_PASSWORD_FILE": str(self._secrets / "ops")}
+        """The environment of a command that reads the log: as for a backup."""
+        return {"BOMNAE_NATS_USER": "backup-ops", "BOMNAE_NATS_PASSWORD_FILE": str(self._secrets / "ops")}
 
     def hosts(self) -> list[psutil.Process]:
         """The processes of the shard hosts."""
@@ -112,7 +112,7 @@ class Deployed(Asked):
         self.says("python", "-c", gone)
 
     def _nats(self) -> None:
-        for kind, name, file in (("host", "ray", "nats-password"), ("operator", "ops", "ops")):
+        for kind, name, file in (("host", "ray", "nats-password"), ("backup", "ops", "ops")):
             made = self.says("bomnae", "credentials", "add", kind, name, "--data", str(self.users), "--json")
             (self._secrets / file).write_text(json.loads(made)["password"])
         peers = ingress.free_ports(3)

@@ -33,6 +33,8 @@ class City:
         self.other_officer = credentials.add(self.folder, "officer", "lee", ("case-2", "case-3"))
         self.host = credentials.add(self.folder, "host", "worker-1")
         self.operator = credentials.local(self.folder, "operator")
+        self.handed_operator = credentials.add(self.folder, "operator", "ops")
+        self.backup = credentials.add(self.folder, "backup", "nightly")
         self.feed_admin = credentials.local(self.folder, "feed-admin")
         asyncio.run(self._create_streams())
 

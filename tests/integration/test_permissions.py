@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import nats
 import pytest
@@ -10,6 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 
+from streams import backup as backups
 from streams import credentials
 from streams.api import request
 from streams.server import EmbeddedServer
@@ -275,6 +277,110 @@ async def test_a_shard_host_writes_the_log_but_cannot_delete_from_it(city: City)
         assert "error" in reply
         assert "error" in await answer(host, "$JS.API.STREAM.PURGE.LOG_FACILITY_0")
         assert await refused(host, "$SYS.REQ.SERVER.PING")
+
+
+CASE = "city.log.person.0.case-1.search-recorded"
+SEEN = "city.raw.sighting.cam-1.sightings"
+HIT = "city.case.case-1.watch-hit"
+OF_PERSONS = ("LOG_PERSON_0", "LOG_SIGHTING_0", "INGEST_SIGHTING", "CASES", "OBJ_SNAPSHOTS")
+
+
+async def test_an_operator_that_is_given_out_sees_how_full_streams_are_and_hears_what_is_no_secret_to_it(
+    city: City,
+) -> None:
+    async with city.connected(city.host) as host, city.connected(city.handed_operator) as operator:
+        heard = [await operator.subscribe(f"city.{audience}.>") for audience in ("pub", "staff", "rejected")]
+        await operator.flush()
+        for subject in (ALARM, STAFF_ALARM, "city.rejected.facility.bridge-1"):
+            await host.jetstream().publish(subject, b"x")
+        assert [(await one.next_msg(timeout=2)).data for one in heard] == [b"x"] * 3
+        listed = await answer(operator, "$JS.CITY.API.STREAM.LIST")
+        names = {one["config"]["name"] for one in listed["streams"]}  # type: ignore[attr-defined]
+        assert {"FEED", *OF_PERSONS} <= names
+        assert "error" not in await answer(operator, "$JS.CITY.API.STREAM.INFO.FEED")
+        got = await answer(operator, "$JS.CITY.API.STREAM.MSG.GET.REJECTED", b'{"last_by_subj": "city.rejected.>"}')
+        assert "error" not in got
+
+
+@pytest.mark.parametrize("stream", OF_PERSONS)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "STREAM.INFO.{stream}",
+        "STREAM.MSG.GET.{stream}",
+        "DIRECT.GET.{stream}",
+        "STREAM.SNAPSHOT.{stream}",
+        "STREAM.PURGE.{stream}",
+        "CONSUMER.NAMES.{stream}",
+        "CONSUMER.LIST.{stream}",
+        "CONSUMER.CREATE.{stream}",
+        "CONSUMER.CREATE.{stream}.ops.>",
+        "CONSUMER.DURABLE.CREATE.{stream}.ops",
+        "CONSUMER.MSG.NEXT.{stream}.ops",
+    ],
+)
+async def test_an_operator_that_is_given_out_asks_nothing_of_a_stream_with_persons(
+    city: City, stream: str, asked: str
+) -> None:
+    async with city.connected(city.handed_operator) as operator:
+        for prefix in ("$JS.API", "$JS.CITY.API"):
+            assert await refused(operator, f"{prefix}.{asked.format(stream=stream)}", b"{}")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "$JS.CITY.API.STREAM.CREATE.COPY",
+        "$JS.CITY.API.STREAM.UPDATE.FEED",
+        "$JS.CITY.API.STREAM.RESTORE.COPY",
+        "$JS.CITY.API.STREAM.DELETE.REJECTED",
+        "$JS.CITY.API.CONSUMER.CREATE.FEED.ops.>",
+        "$JS.CITY.API.DIRECT.GET.REJECTED",
+        CASE,
+        SEEN,
+        HIT,
+        ALARM,
+        "$SYS.REQ.SERVER.PING",
+    ],
+)
+async def test_an_operator_that_is_given_out_copies_no_stream_and_says_nothing(city: City, subject: str) -> None:
+    async with city.connected(city.handed_operator) as operator:
+        assert await refused(operator, subject, b"{}")
+
+
+@pytest.mark.parametrize(
+    "subject", [">", "city.>", "city.case.>", "city.log.>", "city.raw.>", "city.in.>", "$JS.>", "_INBOX.>", "$O.>"]
+)
+async def test_an_operator_that_is_given_out_hears_nothing_of_persons(city: City, subject: str) -> None:
+    async with city.connected(city.handed_operator) as operator:
+        assert await deaf(operator, subject)
+
+
+@pytest.mark.parametrize(
+    "target", ["$JS.API.CONSUMER.CREATE.LOG_PERSON_0", "$JS.API.STREAM.PURGE.FEED", CASE, SEEN, HIT]
+)
+async def test_an_answer_to_an_operator_cannot_be_aimed_into_the_city(city: City, target: str) -> None:
+    async with city.connected(city.host) as host, city.connected(city.handed_operator) as operator:
+        await host.jetstream().publish("city.rejected.facility.bridge-1", b"{}")
+        streams = ["LOG_PERSON_0", "INGEST_SIGHTING", "CASES"]
+        before = [await stored(city, stream) for stream in streams]
+        heard = await host.subscribe("city.>")
+        await host.flush()
+        wanted = b'{"last_by_subj": "city.rejected.>"}'
+        await operator.publish("$JS.CITY.API.STREAM.MSG.GET.REJECTED", wanted, reply=target)
+        await operator.publish("$JS.CITY.API.STREAM.LIST", b"", reply=target)
+        await operator.flush()
+        with pytest.raises(NatsTimeoutError):
+            await heard.next_msg(timeout=0.3)
+        assert [await stored(city, stream) for stream in streams] == before
+        assert (await request(host, "$JS.API.CONSUMER.NAMES.LOG_PERSON_0"))["consumers"] in (None, [])
+
+
+async def test_a_backup_credential_copies_every_stream(city: City, tmp_path: Path) -> None:
+    async with city.connected(city.host) as host, city.connected(city.backup) as backup:
+        await host.jetstream().publish(CASE, b"x")
+        manifest = await backups.backup(backup, tmp_path / "copy")
+    assert set(OF_PERSONS) <= {one.name for one in manifest.streams}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
-from streams.permissions import Grant, Kind, accounts, anonymous, grant, inbox, user_name
+from streams.permissions import OPERATOR_ASKS, Grant, Kind, accounts, anonymous, grant, inbox, user_name
 from streams.topology import table
 
 CASES = ("case-1", "case-2")
@@ -43,6 +43,16 @@ def test_only_devices_and_gateways_come_in_over_mqtt_and_no_insider_over_the_web
     allowed = granted(kind)
     assert ("MQTT" in allowed.connections) is (kind in {"device", "gateway"})
     assert ("WEBSOCKET" in allowed.connections) is (kind in GIVEN_OUT)
+
+
+def test_an_operator_that_is_given_out_is_not_the_nodes_own_and_has_no_word_on_persons() -> None:
+    handed, own = grant("operator", "ops"), grant("operator", "local")
+    assert (own.account, own.publish) == ("CITY", (">",))
+    assert handed.account == "OPS"
+    said = " ".join((*handed.publish, *handed.subscribe))
+    assert not re.search(r"PERSON|SIGHTING|CASES|SNAPSHOT|CREATE|UPDATE|DELETE|PURGE|RESTORE|LOG_|case|log|raw", said)
+    assert not [subject for subject in handed.publish if "*" in subject or ">" in subject]
+    assert set(handed.subscribe) == {"city.pub.>", "city.staff.>", "city.rejected.>", "_INBOX_operator-ops.>"}
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -109,8 +119,10 @@ def test_the_city_gives_other_accounts_input_live_events_and_the_mirror_alone() 
     }
     assert exported == {
         ("city.raw.>", ("EDGE",)),
-        ("city.pub.>", ("APPS", "PUBLIC")),
-        ("city.staff.>", ("APPS",)),
+        ("city.pub.>", ("APPS", "OPS", "PUBLIC")),
+        ("city.staff.>", ("APPS", "OPS")),
+        ("city.rejected.>", ("OPS",)),
+        *((f"$JS.API.{asked}", ("OPS",)) for asked in OPERATOR_ASKS),
         ("$JS.API.CONSUMER.CREATE.FEED", ("APPS",)),
         ("$JS.FC.>", ("APPS",)),
         ("mirror.feed.>", ("APPS",)),

@@ -143,6 +143,32 @@ async def test_an_erasure_is_asked_for_and_listed_until_its_receipt(cameras):
     assert (await cameras.get("/v1/erasures/erasure-9", headers=OPERATOR)).status_code == 404
 
 
+async def test_an_operator_learns_of_no_case_by_its_erasures(cameras):
+    places = []
+    for case in ({"case": "case-5d1f0c2b9a7e4836"}, {}):
+        body = {"camera": "cam-1", "sightings": ["s-1"], "reason": "요구 · asked", **case}
+        answer = await cameras.post("/v1/erasures", json=body, headers=POLICE)
+        assert answer.status_code == 201
+        places.append(answer.headers["location"])
+    ids = [place.rpartition("/")[2] for place in places]
+
+    async def listed(headers, **query):
+        items = (await cameras.get("/v1/erasures", params=query, headers=headers)).json()["items"]
+        return {one["erasure"] for one in items}
+
+    # In turns, so that what is remembered for one would be shown to the other.
+    for _ in range(2):
+        assert await listed(POLICE) == await listed(bearer("auditor")) == await listed(bearer("police", "operator"))
+        assert await listed(POLICE) == set(ids)
+        assert await listed(OPERATOR) == {ids[1]}
+        assert await listed(OPERATOR, case="case-5d1f0c2b9a7e4836") == set()
+    answers = [await cameras.get(place, headers=OPERATOR) for place in (places[0], "/v1/erasures/erasure-9")]
+    assert [one.status_code for one in answers] == [404, 404]
+    assert answers[0].text.replace(ids[0], "X") == answers[1].text.replace("erasure-9", "X")
+    assert (await cameras.get(places[1], headers=OPERATOR)).status_code == 200
+    assert (await cameras.post("/v1/erasures", json=body | {"case": "case-1"}, headers=OPERATOR)).status_code == 403
+
+
 @pytest.mark.parametrize(
     "body",
     [
