@@ -24,7 +24,11 @@ class Sought(Frozen):
 
     photos: Annotated[
         tuple[Base64Bytes, ...] | None,
-        Field(min_length=1, max_length=MAX_PHOTOS, description="JPEG, PNG or WebP, base64."),
+        Field(
+            min_length=1,
+            max_length=MAX_PHOTOS,
+            description="JPEG, PNG or WebP, base64; each at most 16 MB before.",
+        ),
     ] = None
     embedding: Annotated[
         tuple[Annotated[float, Field(allow_inf_nan=False)], ...] | None, Field(min_length=2, max_length=MAX_DIMENSIONS)

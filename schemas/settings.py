@@ -101,6 +101,13 @@ class Settings(BaseSettings):
 
     cors_origins: Words = Field(("*",), description="Origins that browsers may call from, comma separated.")
     max_body_mb: float = Field(8.0, gt=0, le=64, description="Largest request body in MB; larger ones get 413.")
+    max_search_mb: float = Field(
+        24.0,
+        ge=22,
+        le=128,
+        description="Largest body of a search or watch in MB, with its photographs in base64; each has at most 16 MB "
+        "before.",
+    )
     read_concurrency: int = Field(256, ge=1, description="Reads in progress per replica.")
     past_concurrency: int = Field(2, ge=1, description="Reads of a past moment (`as_of`) in progress per replica.")
     write_concurrency: int = Field(256, ge=1, description="Writes in progress per replica.")

@@ -4,6 +4,7 @@ Plain ASGI around the app, so that a refused request costs microseconds and no h
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from actors.meters import Meters
 from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
 from serve import problems
 
-_OWN = {"/v1/live": "live", "/v1/encodings": "picture"}
+ENCODINGS = "/v1/encodings"
+_PHOTOGRAPHS = re.compile("/v1/cases/[^/]+/(searches|watches)")
+_OWN = {"/v1/live": "live", ENCODINGS: "picture"}
 """Routes with places of their own: cameras that wait for a busy encoder keep no officer from a search."""
 EXEMPT = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked by those who must be answered exactly when there is overload."""
@@ -45,6 +48,19 @@ class Limits:
     client_rate: float = 2_000.0
     client_burst: int = 4_000
     max_body: int = 8_000_000
+    max_search: int = 24_000_000
+    max_picture: int = 16_000_000
+
+    def body(self, path: str) -> tuple[int, str]:
+        """The most bytes that a request for a path may carry, and what to say of more."""
+        if path == ENCODINGS:
+            most = self.max_picture
+            return most, f"a picture has at most {most:,} bytes: take it smaller"
+        if _PHOTOGRAPHS.fullmatch(path):
+            most, mb = self.max_search, self.max_search * 3 // 4_000_000
+            told = f"a search or watch has at most {most:,} bytes, which hold {mb} MB of photographs in base64"
+            return most, f"{told}: make them smaller, or take fewer at once"
+        return self.max_body, f"a body has at most {self.max_body:,} bytes here: send it in parts"
 
 
 class Gate:
@@ -142,9 +158,10 @@ class Admission:
         gate, reason = self._gates[kind := _kind(scope)], "rate"
         try:
             self._buckets.take(self._client(scope), time.monotonic())
-            if _length(scope) > self._limits.max_body:
+            most, why = self._limits.body(scope["path"])
+            if _length(scope) > most:
                 self._meters.add("bomnae_http_refused", 1, **{"reason": "size", "class": kind})
-                too_large = problems.response(413, "content-too-large", self._limit(), instance=scope["path"])
+                too_large = problems.response(413, "content-too-large", why, instance=scope["path"])
                 return await too_large(scope, receive, send)
             reason = "places"
             await gate.enter()
@@ -152,26 +169,24 @@ class Admission:
             self._meters.add("bomnae_http_refused", 1, **{"reason": reason, "class": kind})
             return await problems.of(error, scope["path"])(scope, receive, send)
         try:
-            bounded = receive if scope["method"] in ("GET", "HEAD") else self._bounded(receive)
+            bounded = receive if scope["method"] in ("GET", "HEAD") else _bounded(receive, most, why)
             return await self._app(scope, bounded, send)
         finally:
             gate.leave()
 
-    def _limit(self) -> str:
-        return f"a body has at most {self._limits.max_body:,} bytes here: send it in parts"
 
-    def _bounded(self, receive: Receive) -> Receive:
-        seen = 0
+def _bounded(receive: Receive, most: int, why: str) -> Receive:
+    seen = 0
 
-        async def bounded() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._limits.max_body:
-                raise HTTPException(413, self._limit())
-            return message
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > most:
+            raise HTTPException(413, why)
+        return message
 
-        return bounded
+    return bounded
 
 
 def _kind(scope: Scope) -> str:

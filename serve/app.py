@@ -16,6 +16,7 @@ from serve.auth import Oidc, Verifier
 from serve.backend import Backend
 from serve.head import Head
 from serve.measuring import Measured
+from serve.pictures.sandbox import Limits as Picture
 from serve.render import Renderer
 from serve.routes import (
     alarms,
@@ -74,6 +75,8 @@ class Config:
             client_rate=settings.client_rate,
             client_burst=settings.client_burst,
             max_body=int(settings.max_body_mb * 1_000_000),
+            max_search=int(settings.max_search_mb * 1_000_000),
+            max_picture=Picture().bytes,
         )
         streams = settings.live_per_client, settings.live_per_staff
         return cls(limits, settings.cors_origins, *streams, asyncapi, settings.trusted_proxies)

@@ -1,13 +1,17 @@
 """Overload is answered early, as problems that say when to come again."""
 
 import asyncio
+import base64
 
 import httpx
+import orjson
 import pytest
 
 from schemas.errors import TooManyRequestsError, UnavailableError
+from schemas.settings import Settings
 from serve.admission import SHARED, SHARED_TIMES, Buckets, Gate, Limits, _length
 from serve.app import Config
+from serve.pictures.sandbox import Limits as Picture
 from tests.unit.api.conftest import SAFETY, bearer
 
 
@@ -192,3 +196,39 @@ async def test_a_body_that_is_too_large_is_413_whether_it_says_its_length_or_not
 
 def test_a_length_that_is_no_number_is_none():
     assert [_length({"headers": [(b"content-length", said)]}) for said in (b"12", b"\xb2", b"-1", b"")] == [12, 0, 0, 0]
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_photograph_that_can_be_decoded_fits_into_a_search_and_what_does_not_fit_is_told_as_such(
+    make_app, declared
+):
+    """A photograph as large as the decoder takes, in base64, to a case that is not there; then two of them."""
+    app, police = make_app(Config.of(Settings(), {})), bearer("police")
+    photo = base64.b64encode(b"jpeg" + bytes(Picture().bytes - 4)).decode()
+
+    async def ask(path, count):
+        body = orjson.dumps({"photos": [photo] * count})
+
+        async def parts():
+            yield body
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city") as client:
+            headers = police | {"content-type": "application/json"}
+            return await client.post(path, content=body if declared else parts(), headers=headers)
+
+    for what in ("searches", "watches"):
+        assert (await ask(f"/v1/cases/case-1/{what}", 1)).status_code == 404
+        refused = await ask(f"/v1/cases/case-1/{what}", 2)
+        assert refused.status_code == 413
+        assert "24,000,000 bytes, which hold 18 MB of photographs" in refused.json()["detail"]
+    assert "send it in parts" in (await ask("/v1/cases", 1)).json()["detail"]
+
+
+async def test_a_picture_of_a_camera_may_be_as_large_as_can_be_decoded(make_app):
+    app, gateway = make_app(Config.of(Settings(), {})), bearer("gateway", gateway="gate-1")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://city") as client:
+        for more, status in ((0, 200), (1, 413)):
+            picture = b"jpeg" + bytes(Picture().bytes - 4 + more)
+            answer = await client.post("/v1/encodings", content=picture, headers=gateway)
+            assert answer.status_code == status
+        assert "a picture has at most 16,000,000 bytes" in answer.json()["detail"]
