@@ -115,7 +115,9 @@ class City:
 
     async def _encode(self, photo: bytes) -> Photograph:
         taken: Taken = await self._of_encoder("query", photo)
-        people = [Encoded(Query(one.model, one.embedding), one.quality, one.box) for one in taken.people]
+        people = (
+            Encoded(Query(one.model, one.embedding), one.quality, one.box, one.kind == "face") for one in taken.people
+        )
         return Photograph(tuple(people), taken.picture)
 
     async def _of_encoder(self, method: str, picture: bytes) -> Any:

@@ -17,13 +17,13 @@ from schemas.person import Candidate
 from serve.backend import Backend, View
 from serve.reading import frame
 from serve.search.journey import distance_m
-from serve.search.protocol import Query
+from serve.search.protocol import Encoded, Query
 from serve.search.queries import Sought, digest_of, name_of
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who is sought. `persons` counts those seen on each photograph; the best seen of each model is sought."""
+    """Who is sought. `persons` counts those seen on each photograph, of whom the best seen is sought."""
 
     sought: Sought
     persons: tuple[int, ...] = ()
@@ -56,10 +56,43 @@ async def person_of(request: Request, view: View, case: str, body: casework.Soug
         if not (encoded := taken.people):
             raise InvalidError(f"nobody can be seen on photograph {number}")
         kept.append(taken.picture)
-        best = {one.query.model: one.query for one in reversed(encoded)}
-        queries += best.values()
-        persons.append(max(sum(one.query.model == model for one in encoded) for model in best))
+        queries += (one.query for one in one_person(encoded))
+        models = {one.query.model for one in encoded}
+        persons.append(max(sum(one.query.model == model for one in encoded) for model in models))
     return Person(Sought(tuple(queries), body.attributes, tuple(kept)), tuple(persons))
+
+
+def one_person(people: Sequence[Encoded]) -> list[Encoded]:
+    """Of everybody on a photograph, best first, the best seen, and what other models see of that very person.
+
+    A face belongs to a body in whose upper half it has its middle; where it lies in several, to the body whose head
+    it stands nearest to. A face without a body, or a body without a face, is sought alone.
+    """
+    first, *others = people
+    found = {first.query.model: first}
+    for one in others:
+        if one.query.model not in found and _same(first, one, people):
+            found[one.query.model] = one
+    return list(found.values())
+
+
+def _same(one: Encoded, other: Encoded, people: Sequence[Encoded]) -> bool:
+    if one.face == other.face:
+        return False
+    face, body = (one, other) if one.face else (other, one)
+    bodies = [seen for seen in people if not seen.face]
+    return min(bodies, key=lambda seen: _from_head(face, seen)) is body and _from_head(face, body) < np.inf
+
+
+def _from_head(face: Encoded, body: Encoded) -> float:
+    """How far a face stands from where a body's head is expected, in widths of the body; infinite outside of it."""
+    if face.box is None or body.box is None:
+        return np.inf
+    (left, top, width, height), (x, y, wide, tall) = face.box, body.box
+    across, down = left + width / 2 - x, top + height / 2 - y
+    if not (0 <= across <= wide and 0 <= down <= tall / 2):
+        return np.inf
+    return float(np.hypot(across - wide / 2, down - tall / 8)) / wide
 
 
 def candidate_of(request: Request, view: View, case: str, candidate: str) -> Candidate:

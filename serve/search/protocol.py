@@ -45,11 +45,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One person on a photograph. `box` is x, y, width, height in pixels, `quality` 0 to 1."""
+    """One person on a photograph, by body or `face`. `box` is x, y, width, height in pixels, `quality` 0 to 1."""
 
     query: Query
     quality: float
     box: tuple[int, int, int, int] | None = None
+    face: bool = False
 
 
 @dataclass(frozen=True, slots=True)
