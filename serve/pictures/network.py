@@ -40,6 +40,24 @@ def core() -> openvino.Core:
     return openvino.Core()
 
 
+def _read(path: Path) -> Any:
+    if path.suffix not in (".xml", ".onnx"):
+        raise SetupError(f"the model {path} cannot be used: name an .xml file of OpenVINO, beside its .bin, or .onnx")
+    try:
+        return core().read_model(str(path))
+    except (RuntimeError, OSError) as error:
+        told = str(error)
+        if missing := re.findall(r"(?:Conversion is failed for|No conversion rule found for operations): (\S+)", told):
+            why = f"OpenVINO cannot read its operator {missing[0]} as it is written there"
+            what = "give it as OpenVINO's .xml and .bin, or as ONNX with plain 32-bit floats"
+            raise SetupError(f"the model {path} cannot be used: {why}; {what}") from error
+        raise SetupError(f"the model {path} cannot be used: {_last(error)}") from error
+
+
+def _last(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
+
+
 class Network:
     """One compiled network with one input (n x 3 x height x width) and its first output; one thread at a time.
 
@@ -48,16 +66,20 @@ class Network:
 
     def __init__(self, path: Path, device: str = "CPU", threads: int = 1, batch: int = 1) -> None:
         self.path = path
+        model = _read(path)
         try:
-            model = core().read_model(str(path))
             shape = model.input(0).partial_shape
             self.height, self.width = (int(shape[axis].get_length()) for axis in (2, 3))
             model.reshape([batch, 3, self.height, self.width])
+        except (RuntimeError, IndexError) as error:
+            raise SetupError(f"the model {path} takes no pictures, n x 3 x height x width: {_last(error)}") from error
+        try:
             options = {"INFERENCE_NUM_THREADS": threads} if device == "CPU" else {}
             self._compiled = core().compile_model(model, device, options)
-        except (RuntimeError, OSError) as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise SetupError(f"the model {path} cannot be used on the device {device}: {reason}") from error
+        except RuntimeError as error:
+            here = ", ".join(core().available_devices)
+            why = f"{_last(error)}; OpenVINO finds here: {here}"
+            raise SetupError(f"the model {path} cannot be used on the device {device}: {why}") from error
 
     @cached_property
     def digest(self) -> str:
