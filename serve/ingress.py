@@ -11,6 +11,9 @@ from pathlib import Path
 from schemas.settings import Settings
 from serve import problems
 
+MESSAGE = 32 << 20
+"""Bytes of one call between replicas; the largest are pictures, which have 16 MB at most."""
+
 
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that must be set before Ray starts.
@@ -26,6 +29,8 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # Replicas ask each other by gRPC, which takes 4 MB by default: less than a photograph has.
+        "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(MESSAGE),
         # An honest 503 (a position not yet readable) must never take a replica out: docs/decisions/0007.
         "RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED": "0",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),

@@ -257,6 +257,8 @@ async def test_a_pedestrian_of_the_video_is_found_by_a_crop_of_another_frame(see
     assert tallest["sighting_id"] in [one["sighting"] for one in answer["candidates"][:5]]
     picture = officer.get(f"pictures/{answer['candidates'][0]['candidate']}")
     assert picture.content.startswith(b"\xff\xd8")
+    large = city.api.post("/v1/encodings", content=bytes(15_000_000), headers=city.token("gateway", gateway="north"))
+    assert (large.status_code, "neither JPEG nor PNG" in large.text) == (422, True)
 
 
 def filmed(city: Running, start: datetime) -> None:

@@ -18,8 +18,10 @@ from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
 from ray.serve.schema import ServeDeploySchema
 
 from schemas.settings import Settings
+from serve import ingress
 from serve.city import ENCODER
 from serve.deployments import LIVE_PREFIX
+from serve.pictures.sandbox import Limits
 from streams.server import MAX_PAYLOAD, MAX_PENDING
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,13 @@ def test_a_node_starts_with_token_authentication_and_the_ingress_that_was_measur
     assert found["RAY_SERVE_ENABLE_HA_PROXY"] == found["RAY_SERVE_THROUGHPUT_OPTIMIZED"] == "1"
     for commands in ("head_start_ray_commands", "worker_start_ray_commands"):
         assert cluster()[commands][-1].startswith("set -a && . ~/bomnae.env && set +a && ")
+
+
+def test_a_picture_of_the_largest_size_fits_into_a_call_between_replicas_wherever_the_city_runs(tmp_path: Path) -> None:
+    name = "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH"
+    (pods,) = re.findall(rf'{name}, value: "(\d+)"', (ROOT / "docs/kuberay/rayservice.yaml").read_text())
+    assert 1.1 * Limits().bytes < ingress.MESSAGE
+    assert int(environment(tmp_path)[name]) == int(pods) == ingress.MESSAGE
 
 
 def test_ray_knows_every_variable_of_serve_that_a_node_sets(tmp_path: Path) -> None:
