@@ -87,8 +87,11 @@ def fill(disk: Path, spare: int = SPARE_BYTES) -> Path:
     raise AssertionError("the disk cannot be filled")
 
 
-def stopped(server: EmbeddedServer) -> bool:
-    """Whether JetStream has given up a stream: it could not write, and will not try again."""
+def stopped(server: EmbeddedServer, filler: Path) -> bool:
+    """Whether JetStream has given up a stream: it could not write, and will not try again. Takes what is left first."""
+    with suppress(OSError), filler.open("ab", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
     with suppress(OSError):
         return "no space left on device" in server.health()
     return False
@@ -106,7 +109,7 @@ def full_and_free_again(city: Hosted, server: EmbeddedServer, disk: Path) -> Non
     with tended(server) as said:
         city.until(lambda: load.well_since(0))
         filler, before = fill(disk), server.pid
-        city.until(lambda: stopped(server), 30)
+        city.until(lambda: stopped(server, filler), 30)
         city.until(lambda: any("is full" in line and "make room" in line for line in said), 10)
         facility = next(iter(load.commands))
         body = {"sensor": f"{facility}-http", "time": "2026-01-01T00:00:00Z", "value": 0.0, "sequence": 1}
