@@ -23,7 +23,8 @@ from serve.reading import MinPosition, frame, view_after
 from serve.routing import router
 from serve.search.protocol import Filters
 from serve.search.queries import name_of
-from serve.search.route import likelihoods, stops_of
+from serve.search.ranking import interleaved
+from serve.search.route import likelihoods, prior, stops_of
 from serve.seeking import cameras_of, candidate_of, keep, person_of, places
 from serve.writing import stamp, submit
 from streams.codec import trace_of
@@ -141,7 +142,8 @@ async def list_candidates(
     """What searches and watches of the case found.
 
     `likelihood` is the probability given the places and times that were confirmed; confirming one candidate re-ranks
-    the rest. Confirmed ones come first, dismissed ones last. The look is written into the ledger first.
+    the rest. Confirmed ones come first, dismissed ones last; those of models without a calibration are interleaved with
+    the others by rank. The look is written into the ledger first.
     """
     view = await view_after(request, "person", min_position)
     searching(request, view, case)
@@ -151,8 +153,16 @@ async def list_candidates(
     backend: Backend = request.app.state.backend
     known = places(request, backend.view("sighting"), [row["camera"] for row in rows])
     likely = likelihoods(stops_of(rows, known))
+    # Dismissed ones keep their rank here: whoever dismisses while turning pages misses nobody.
+    weighed = likelihoods(stops_of([{**row, "state": "found"} if _dismissed(row) else row for row in rows], known))
+    order = interleaved(
+        rows,
+        lambda row: row["model"] if row["probability"] is None else None,
+        lambda row: (-weighed.get(row["candidate"], prior(row["probability"])), -row["score"], row["candidate"]),
+    )
+    ranks = {row["candidate"]: rank for rank, row in enumerate(order)}
     wanted = [row for row in rows if not state or row["state"] in state]
-    ranked = sorted((_rank(likely.get(row["candidate"]), row), row["candidate"], row) for row in wanted)
+    ranked = sorted((_rank(ranks[row["candidate"]], row), row["candidate"], row) for row in wanted)
     ranked = [one for one in ranked if after is None or one[:2] > after]
     following = paging.encode(ranked[limit - 1][:2]) if len(ranked) > limit else None
     items = []
@@ -164,11 +174,15 @@ async def list_candidates(
     return Response(said, headers=NO_STORE, media_type="application/json")
 
 
-def _rank(likelihood: float | None, row: dict[str, Any]) -> int:
-    """Of integers, so that a cursor holds it exactly: confirmed, then by likelihood, then dismissed."""
-    if row["state"] == "dismissed":
+def _dismissed(row: dict[str, Any]) -> bool:
+    return bool(row["state"] == "dismissed")
+
+
+def _rank(rank: int, row: dict[str, Any]) -> int:
+    """Confirmed ones, then the others by their rank, then the dismissed ones."""
+    if _dismissed(row):
         return 2_000_000_000
-    return -2_000_000_000 if row["state"] == "confirmed" else -round((likelihood or 0.0) * 1e9)
+    return -1 if row["state"] == "confirmed" else rank
 
 
 @routes.post(

@@ -70,7 +70,7 @@ class Search(Protocol):
         """The `limit` best sightings over every permitted row of the shards that answer within `deadline_s`.
 
         A sighting's score is its best over the `queries` of its model; vectors of different models never meet, and
-        candidates of several models are ordered by probability (then score). `soft` is evidence by attribute that
+        candidates of several models are ordered as `serve.search.ranking` says. `soft` is evidence by attribute that
         adds to the score and excludes nobody. A shard that does not answer makes the coverage say so, never an error
         unless none does. Raises `InvalidError` for a model that is not known or a vector that does not fit it.
         """

@@ -9,7 +9,10 @@ from serve.search.reach import Area
 
 SEOUL = ZoneInfo("Asia/Seoul")
 UNCALIBRATED = 0.25
-"""What a candidate without a calibrated probability counts as: likely once it fits to what was confirmed. Assumed."""
+"""What a candidate without a calibrated probability counts as: likely once it fits to what was confirmed. Assumed.
+
+It decides who is on the route, not the order of lists: see `serve.search.ranking`.
+"""
 MODES_KO = {"walk": "도보", "bus": "버스", "car": "승용차", "impossible": "이동 불가"}
 
 

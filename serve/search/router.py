@@ -21,6 +21,7 @@ from serve.search.asking import Question, Replies, Reply
 from serve.search.calibration import probability
 from serve.search.place import Place
 from serve.search.protocol import Filters, Found, Photograph, Query
+from serve.search.ranking import interleaved
 from serve.search.soft import SIMILARITY_PER_NAT
 from streams.ending import ended
 from streams.subjects import partition
@@ -224,11 +225,14 @@ class Router:
                 future.set_result(reply)
 
     def _merged(self, replies: Sequence[tuple[str, Reply]], limit: int) -> tuple[Candidate, ...]:
-        several = len({model for model, _ in replies}) > 1
         found = [self._candidate(model, one) for model, reply in replies for one in reply.found]
-        found.sort(key=lambda one: (-(one.probability or 0.0) if several else 0.0, -one.score, one.id))
-        once = {one.id: one for one in reversed(found)}
-        return tuple(one for one in found if once[one.id] is one)[:limit]
+        ordered = interleaved(
+            found,
+            lambda one: one.model if one.probability is None else None,
+            lambda one: (-(one.probability or 0.0), -one.score, one.id),
+        )
+        once = {one.id: one for one in reversed(ordered)}
+        return tuple(one for one in ordered if once[one.id] is one)[:limit]
 
     def _candidate(self, model: str, one: index_search.Candidate) -> Candidate:
         known = self._calibrations.get(model)

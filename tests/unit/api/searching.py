@@ -53,9 +53,9 @@ class MemorySearch:
         scored = []
         for one in rows:
             score = max(float(one.vector @ (q.vector / np.linalg.norm(q.vector))) for q in queries)
-            known = one.candidate.model_copy(
-                update={"score": score, "probability": float(probability(CALIBRATION, score))}
-            )
+            calibrated = one.candidate.model == MODEL
+            likely = float(probability(CALIBRATION, score)) if calibrated else None
+            known = one.candidate.model_copy(update={"score": score, "probability": likely})
             scored.append(known)
         found = sorted(scored, key=lambda one: (-one.score, one.id))[:limit]
         coverage = Coverage(

@@ -43,8 +43,8 @@ def at(minutes):
     return START + timedelta(minutes=minutes)
 
 
-def seen(camera, sighting, minutes, vector=(1, 0, 0), picture=JPEG, **attributes):
-    candidate = Candidate(camera=camera, sighting=sighting, time=at(minutes), model=MODEL, score=0, probability=None)
+def seen(camera, sighting, minutes, vector=(1, 0, 0), picture=JPEG, model=MODEL, **attributes):
+    candidate = Candidate(camera=camera, sighting=sighting, time=at(minutes), model=model, score=0, probability=None)
     unit = np.asarray(vector, np.float32)
     return Seen(candidate, unit / np.linalg.norm(unit), picture, attributes)
 
@@ -616,3 +616,22 @@ async def test_the_same_sighting_id_at_two_cameras_is_two_candidates_throughout(
     assert {one["candidate"]: one["state"] for one in items} == {"cam-1.s-1": "confirmed", "cam-2.s-1": "dismissed"}
     pictures = [await streets.get(f"{case}/pictures/{one}.s-1", headers=KIM) for one in ("cam-1", "cam-2")]
     assert [one.content for one in pictures] == [jpeg(b"one"), jpeg(b"two")]
+
+
+async def test_the_list_interleaves_a_model_without_a_calibration_and_pages_miss_nobody(streets, case, backend):
+    backend.search.seen = [seen("cam-1", f"body-{n}", -60, (1, 0.02 * n, 0)) for n in range(6)]
+    backend.search.seen += [seen("cam-2", f"face-{n}", -20, (0.6, 0.8, 0.1 * n), model="face-1") for n in range(2)]
+    await found(streets, case)
+
+    async def page(**query):
+        return (await streets.get(f"{case}/candidates", params={"limit": 3, **query}, headers=KIM)).json()
+
+    first = await page()
+    names = [one["sighting"] for one in first["items"]]
+    assert names == ["body-0", "face-0", "body-1"]
+    path = f"{case}/candidates/cam-2.face-0/dismiss"
+    assert (await streets.post(path, json={"reason": "a man"}, headers=KIM)).status_code == 200
+    second = await page(cursor=first["next"])
+    third = await page(cursor=second["next"])
+    names += [one["sighting"] for one in [*second["items"], *third["items"]]]
+    assert names == ["body-0", "face-0", "body-1", "face-1", "body-2", "body-3", "body-4", "body-5", "face-0"]

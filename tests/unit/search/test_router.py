@@ -193,6 +193,21 @@ async def test_several_models_are_ordered_by_what_their_scores_mean(world: World
     assert found.coverage.cameras == 8
 
 
+@pytest.mark.parametrize("limit", [2, 20, 60, 65])
+async def test_an_exact_face_is_at_the_front_though_its_model_has_no_calibration(world: World, limit: int) -> None:
+    faces = vectors(5, 2)
+    await world.town.see("cam-0", faces, NOW - 2 * HOUR, model="face-1")  # type: ignore[arg-type]
+    await world.opened(2)
+    router = world.router(2, cards=[card(MODEL, 5)])
+    found = await router.search([Query(MODEL, vectors(1, 77)[0]), Query("face-1", faces[2])], ALL, {}, limit, 5)
+    shown = [(one.model, one.sighting) for one in found.candidates]
+    assert len(shown) == limit
+    assert shown[1] == ("face-1", "cam-0:9-2")
+    assert [model for model, _ in shown].count("face-1") == min(5, limit // 2)
+    bodies = [one.probability for one in found.candidates if one.model == MODEL]
+    assert bodies == sorted(bodies, key=lambda one: -(one or 0))
+
+
 async def test_more_like_this_and_pictures_come_from_the_shard_of_the_camera(world: World) -> None:
     await world.town.see("cam-3", vectors(2, 55), NOW - 2 * HOUR, picture=[b"\xff\xd8", None])
     await world.opened(3)
