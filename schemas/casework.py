@@ -92,7 +92,13 @@ class SearchRequest(Sought):
 class WatchRequest(Sought):
     """A standing query: every new sighting that is at least so probable is a hit. It ends with the case."""
 
-    min_probability: Probability = 0.5
+    min_probability: Annotated[
+        Probability | None,
+        Field(
+            description="Without it each model's own threshold counts (see `GET /v1/models`). Of a model without a "
+            "calibration its score is compared with this number, or with 0.5."
+        ),
+    ] = None
 
 
 class Decision(Frozen):

@@ -20,6 +20,8 @@ from streams.codec import trace_of
 
 SEOUL = ZoneInfo("Asia/Seoul")
 NO_STORE = {"cache-control": "no-store"}
+DEADLINE_S = 5.0
+"""How long the shards have; what has not answered by then is missing from the answer, which says so."""
 
 CaseId = Annotated[EntityId, Path(description="Id of the case.", examples=["case-5d1f0c2b9a7e4836"])]
 CandidatePath = Annotated[

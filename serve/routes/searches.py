@@ -16,7 +16,7 @@ from schemas.person import Asked, Candidate, ConfirmCandidate, DismissCandidate,
 from schemas.road import Window
 from serve import openapi, openapi_cases, paging, positions
 from serve.backend import Backend
-from serve.casework import NO_STORE, SEOUL, CandidatePath, CaseId, look, new_id, searching
+from serve.casework import DEADLINE_S, NO_STORE, SEOUL, CandidatePath, CaseId, look, new_id, searching
 from serve.idempotency import OnceFor
 from serve.paging import Cursor, Limit
 from serve.reading import MinPosition, frame, view_after
@@ -30,8 +30,6 @@ from serve.writing import stamp, submit
 from streams.codec import trace_of
 
 routes = router("searches")
-DEADLINE_S = 5.0
-"""How long the shards have; what has not answered by then is missing from the answer, which says so."""
 DEFAULT_WINDOW = timedelta(hours=24)
 
 

@@ -4,12 +4,13 @@ The curve is logistic, fitted to pairs known to be of one person or of two. Fitt
 prior, P(same person) before looking, is then added as its log odds, so that it stands apart and can be replaced.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from schemas.models import Calibration
+from schemas.models import Calibration, ModelCard
 
 PRIOR = 0.01
 """Of the candidates that a search shows first, one in a hundred is taken to be the person sought. An assumption."""
@@ -36,6 +37,16 @@ def probability(calibration: Calibration, cosine: ArrayLike, prior: float | None
     """P(same person) for cosines of any shape, under the calibration's prior or another one (above 0, below 1)."""
     shift = 0.0 if prior is None else log_odds(prior) - log_odds(calibration.prior)
     return _logistic(calibration.a * np.asarray(cosine, np.float64) + calibration.b + shift)
+
+
+def calibrations_of(cards: Iterable[ModelCard]) -> dict[str, Calibration]:
+    """The curve of each model that has one, by model id."""
+    return {card.id: card.calibration for card in cards if card.calibration is not None}
+
+
+def cosine(calibration: Calibration, likely: float) -> float:
+    """The cosine that means a probability, the inverse of `probability`; above 1 where no two pictures are so alike."""
+    return (log_odds(min(max(likely, 1e-9), 1 - 1e-9)) - calibration.b) / calibration.a
 
 
 def log_odds(share: float) -> float:

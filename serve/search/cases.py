@@ -40,7 +40,7 @@ class Cases:
                     "INSERT OR REPLACE INTO watches VALUES (?, ?, ?)", event.watch, event.case, event.model_dump_json()
                 )
                 if event.query in sought:
-                    self._watching.put(event, sought[event.query].queries)
+                    self._watching.put(event, sought[event.query])
                 self._object(event.case, event.query)
             case WatchEnded():
                 self._catalogue.do("DELETE FROM watches WHERE person_case = ? AND watch = ?", event.case, event.watch)

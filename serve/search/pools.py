@@ -16,8 +16,7 @@ from serve.search.index import Appended, Erased, Index
 from serve.search.index_search import Candidate, Coverage, rank
 from serve.search.plan import Filters
 from serve.search.quantise import BadQueryError, Model
-from serve.search.segment_rows import ATTRIBUTES
-from serve.search.soft import Description
+from serve.search.soft import described
 
 _BETWEEN = "~"
 """Stands in no id of a model or a group."""
@@ -113,7 +112,7 @@ class Pools:
 
 
 def _together(questions: Sequence[Question], indexes: Sequence[Index], filters: Filters) -> list[Looked | BomnaeError]:
-    soft = _described(questions[0])
+    soft = described(questions[0].soft, questions[0].per_nat)
     edges = np.cumsum([0, *(len(one.vectors) for one in questions)]).tolist()
     vectors = np.concatenate([one.vectors for one in questions])
     most = max(one.limit for one in questions)
@@ -128,11 +127,6 @@ def _together(questions: Sequence[Question], indexes: Sequence[Index], filters: 
         Looked(_own(best((row for answer in answers for row in answer.found[start:end]), question.limit)), coverages)
         for question, start, end in zip(questions, edges[:-1], edges[1:], strict=True)
     ]
-
-
-def _described(question: Question) -> Description | None:
-    said: dict[str, Any] = {name: question.soft[name] for name in ATTRIBUTES if name in question.soft}
-    return Description(**said, per_nat=question.per_nat) if said else None
 
 
 def _own(found: Iterable[Candidate]) -> tuple[Candidate, ...]:

@@ -76,6 +76,10 @@ class Search(Protocol):
         """
         ...
 
+    async def check(self, queries: Sequence[Query], deadline_s: float) -> None:
+        """Raises what `search` would raise for these queries, and finds nobody: for a watch, which is asked later."""
+        ...
+
     async def encode(self, photo: bytes) -> Photograph:
         """What a photograph (JPEG, PNG, WebP) shows; nobody where nobody is seen.
 

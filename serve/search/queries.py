@@ -14,11 +14,15 @@ from serve.search.protocol import Query
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """The person in the terms of models, as described, and as photographed (JPEGs without metadata, or none)."""
+    """The person in the terms of models, as described, and as photographed (JPEGs without metadata, or none).
+
+    `least`: of a watch, the score from which a sighting of each model is a hit.
+    """
 
     queries: tuple[Query, ...]
     soft: Mapping[str, str] = field(default_factory=dict)
     photographs: tuple[bytes, ...] = ()
+    least: Mapping[str, float] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """As stored: the same for equal contents."""
@@ -30,6 +34,7 @@ class Sought:
                 ],
                 "soft": dict(sorted(self.soft.items())),
                 "photographs": [b64encode(one).decode() for one in self.photographs],
+                "least": dict(sorted(self.least.items())),
             }
         )
 
@@ -41,6 +46,7 @@ class Sought:
             tuple(Query(one["model"], np.frombuffer(b64decode(one["vector"]), "<f4")) for one in said["queries"]),
             said["soft"],
             tuple(b64decode(one) for one in said["photographs"]),
+            said.get("least", {}),
         )
 
 

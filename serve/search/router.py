@@ -14,15 +14,16 @@ import numpy as np
 
 from schemas.base import from_micros, micros
 from schemas.errors import BomnaeError, GoneError, InvalidError, UnavailableError
-from schemas.models import Calibration, ModelCard
+from schemas.models import ModelCard
 from schemas.person import Candidate, Coverage
+from schemas.road import Window
 from serve.search import index_search
 from serve.search.asking import Question, Replies, Reply
-from serve.search.calibration import probability
+from serve.search.calibration import calibrations_of, probability
 from serve.search.place import Place
 from serve.search.protocol import Filters, Found, Photograph, Query
 from serve.search.ranking import interleaved
-from serve.search.soft import SIMILARITY_PER_NAT
+from serve.search.soft import per_nat_of
 from streams.ending import ended
 from streams.subjects import partition
 
@@ -36,6 +37,7 @@ CALL_S = 10.0
 LOOK_S = 2.0
 """Time between two looks for the shards of a new layout."""
 _HOUR_US = 3_600_000_000
+_NEVER = Window(start=from_micros(0), end=from_micros(1))
 
 
 @dataclass(slots=True)
@@ -72,9 +74,7 @@ class Router:
     ) -> None:
         self._call, self._wanted, self._copies, self._partitions = call, shards, copies, partitions
         self._cards, self._layouts, self._encoder = tuple(cards), layouts, encoder
-        self._calibrations: Mapping[str, Calibration] = {
-            one.id: one.calibration for one in cards if one.calibration is not None
-        }
+        self._calibrations = calibrations_of(cards)
         self.layout = shards
         self._of: dict[Place, _Copy] = {}
         self._turn = itertools.count()
@@ -157,13 +157,19 @@ class Router:
             _coverage(len(numbers), answered),
         )
 
+    async def check(self, queries: Sequence[Query], deadline_s: float) -> None:
+        """See `Search`."""
+        await self.search(queries, Filters(_NEVER), {}, 1, deadline_s)
+
     def _question(
         self, model: str, vectors: Sequence[Any], filters: Filters, soft: Mapping[str, str], limit: int
     ) -> Question:
         if len({len(one) for one in vectors}) > 1:
             raise InvalidError(f"the vectors of {model} have different dimensions")
-        known = self._calibrations.get(model)
-        per_nat = SIMILARITY_PER_NAT if known is None else 1 / known.a
+        dimensions = next((card.dimensions for card in self._cards if card.id == model), None)
+        if dimensions is not None and dimensions != len(vectors[0]):
+            raise InvalidError(f"a vector of {model} has {dimensions} dimensions, not {len(vectors[0])}")
+        per_nat = per_nat_of(self._calibrations.get(model))
         return Question(model, np.stack(vectors).astype(np.float32), filters, dict(soft), limit, per_nat)
 
     def _asked(self, cameras: frozenset[str] | None) -> list[int]:

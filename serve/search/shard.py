@@ -80,7 +80,7 @@ class SearchShard:
         await asyncio.to_thread(self._reopened, found, tables)
         for asked in self._cases.watches():
             if (sought := await self._sought(asked)) is not None:
-                self._watching.put(asked, sought.queries)
+                self._watching.put(asked, sought)
 
     def _open(self) -> None:
         self.holdings = Holdings(self._folder, self.place.name, self._watching, self._dutiful)

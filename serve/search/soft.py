@@ -4,14 +4,17 @@ A wrong attribute as a hard filter hides the person. As evidence it costs a know
 row beyond the candidates could gain `most` at best, so candidates are widened until none beyond them can reach.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from schemas.models import Calibration
 from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 
 SIMILARITY_PER_NAT = 0.02
@@ -64,6 +67,36 @@ class Description:
         """The attributes that are described."""
         return {name: text for name in ATTRIBUTES if (text := getattr(self, name)) is not None}
 
+    def steps(self) -> Iterator[tuple[str, str, float, float]]:
+        """Of each described attribute: its name and value, and what agreeing and differing add to a score."""
+        for name, text in self.said.items():
+            weight = self.weights[name]
+            yield name, text, weight.agrees * self.per_nat, weight.differs * self.per_nat
+
+    @property
+    def most(self) -> float:
+        """The most that attributes can add to a score."""
+        return sum(max(agrees, differs, 0.0) for _, _, agrees, differs in self.steps())
+
+    def added(self, attributes: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+        """What each row of a column of attributes (as in `SIGHTINGS`) adds to its score; unknown adds nothing."""
+        total = np.zeros(len(attributes))
+        for name, text, agrees, differs in self.steps():
+            same = pc.equal(pc.struct_field(attributes, name), text)
+            total += pc.fill_null(pc.if_else(same, agrees, differs), 0.0).to_numpy()
+        return total
+
+
+def described(soft: Mapping[str, str], per_nat: float) -> Description | None:
+    """A description of what is said; None where nothing is."""
+    said: dict[str, Any] = {name: soft[name] for name in ATTRIBUTES if name in soft}
+    return Description(**said, per_nat=per_nat) if said else None
+
+
+def per_nat_of(calibration: Calibration | None) -> float:
+    """How much of a model's similarity weighs as much as one nat: the inverse of its curve's slope."""
+    return SIMILARITY_PER_NAT if calibration is None else 1 / calibration.a
+
 
 @dataclass(frozen=True, slots=True)
 class Bonus:
@@ -87,12 +120,10 @@ def bind(description: Description | None, texts: Vocabularies) -> Bonus:
     """Look the texts up. A value that no sighting has agrees with none."""
     if description is None:
         return NO_BONUS
-    tables, most = [], 0.0
-    for name, text in description.said.items():
-        at, weight = ATTRIBUTES.index(name), description.weights[name]
-        agrees, differs = weight.agrees * description.per_nat, weight.differs * description.per_nat
+    tables = []
+    for name, text, agrees, differs in description.steps():
+        at = ATTRIBUTES.index(name)
         table = np.where(texts.attributes[at].chosen([text]), agrees, differs)
         table[-1] = 0.0  # unknown
         tables.append((at, table))
-        most += max(agrees, differs, 0.0)
-    return Bonus(tuple(tables), most)
+    return Bonus(tuple(tables), description.most)

@@ -1,6 +1,9 @@
-"""Standing queries: every new batch of sightings times the matrix of all watches of its model, once."""
+"""Standing queries: every new batch of sightings times the matrix of all watches of its model, once.
 
-from collections.abc import Mapping
+From which score on a sighting is a hit is settled when a watch begins, and kept with its query.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +14,40 @@ import pyarrow as pa
 from schemas.base import from_micros, micros
 from schemas.models import Calibration
 from schemas.person import Candidate, WatchStarted
-from serve.search.calibration import log_odds, probability
-from serve.search.protocol import Query
+from serve.search.calibration import cosine, probability
+from serve.search.queries import Sought
+from serve.search.soft import Description, described, per_nat_of
 
 Floats = npt.NDArray[np.float32]
+
+UNCALIBRATED = 0.5
+"""Score from which a sighting hits a watch that names no probability, of a model without a calibration. Assumed."""
+
+
+def least_scores(
+    models: Sequence[str], calibrations: Mapping[str, Calibration], min_probability: float | None
+) -> dict[str, float]:
+    """From which score on sightings hit a watch, by model.
+
+    That of a probability, where one is given; else each model's own threshold. Of a model without a calibration the
+    score itself is compared with `min_probability`, or with `UNCALIBRATED`.
+    """
+    found: dict[str, float] = {}
+    for model in models:
+        known = calibrations.get(model)
+        if known is None:
+            found[model] = UNCALIBRATED if min_probability is None else min_probability
+        else:
+            found[model] = known.threshold if min_probability is None else cosine(known, min_probability)
+    return found
+
+
+def most_scores(
+    models: Sequence[str], calibrations: Mapping[str, Calibration], soft: Mapping[str, str]
+) -> dict[str, float]:
+    """The highest score that a sighting can have, by model: the same picture, with every attribute agreeing."""
+    told = {model: described(soft, per_nat_of(calibrations.get(model))) for model in models}
+    return {model: 1.0 + (0.0 if one is None else one.most) for model, one in told.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +77,7 @@ class _Row:
     started: int
     cameras: frozenset[str]
     threshold: float
+    soft: Description | None
 
 
 class Watching:
@@ -53,29 +87,22 @@ class Watching:
         self._calibrations = calibrations
         self._rows: dict[tuple[str, int], tuple[tuple[_Row, ...], Floats]] = {}
 
-    def put(self, asked: WatchStarted, queries: tuple[Query, ...]) -> None:
-        """Begin to match a watch, replacing what was known of it.
-
-        Of a model without a calibration the cosine itself is compared with `min_probability`.
-        """
+    def put(self, asked: WatchStarted, sought: Sought) -> None:
+        """Begin to match a watch, replacing what was known of it. Attributes weigh in as in a search."""
         self.remove(asked.case, asked.watch)
-        for query in queries:
+        # A query that was kept before thresholds were kept with it has none.
+        least = {**least_scores(asked.models, self._calibrations, asked.min_probability), **sought.least}
+        for query in sought.queries:
             norm = float(np.linalg.norm(query.vector))
             if query.model not in asked.models or not np.isfinite(norm) or norm == 0:
                 continue
             key = query.model, len(query.vector)
             rows, matrix = self._rows.get(key, ((), np.empty((0, len(query.vector)), np.float32)))
-            least = self.threshold(query.model, asked.min_probability)
-            row = _Row(asked.case, asked.watch, micros(asked.at), frozenset(asked.cameras), least)
+            soft = described(sought.soft, per_nat_of(self._calibrations.get(query.model)))
+            cameras = frozenset(asked.cameras)
+            row = _Row(asked.case, asked.watch, micros(asked.at), cameras, least[query.model], soft)
             vector = (query.vector / norm).astype(np.float32)
             self._rows[key] = (*rows, row), np.vstack([matrix, vector])
-
-    def threshold(self, model: str, least: float) -> float:
-        """The cosine that means a probability."""
-        if (known := self._calibrations.get(model)) is None:
-            return least
-        odds = log_odds(min(max(least, 1e-9), 1 - 1e-9))
-        return (odds - known.b) / known.a
 
     def remove(self, case: str, watch: str | None = None) -> None:
         """Match no longer: one watch, or all of a case."""
@@ -93,6 +120,9 @@ class Watching:
         column = table["embedding"].combine_chunks()
         vectors = np.asarray(column.flatten(), np.float32).reshape(-1, dimensions)
         scores = vectors @ matrix.T
+        for number, row in enumerate(rows):
+            if row.soft is not None:
+                scores[:, number] += row.soft.added(table["attributes"])
         live = np.array([row.started <= observed for row in rows])
         near = np.argwhere((scores >= np.array([row.threshold for row in rows], np.float32)) & live)
         best: dict[tuple[str, str, int], float] = {}

@@ -43,9 +43,7 @@ class MemorySearch:
         self, queries: Sequence[Query], filters: Filters, soft: Mapping[str, str], limit: int, deadline_s: float
     ) -> Found:
         self.asked.append((queries, filters, soft, limit))
-        for query in queries:
-            if query.model != MODEL or len(query.vector) != 3:
-                raise InvalidError(f"model {query.model!r} is not known, or its vectors have another length")
+        await self.check(queries, deadline_s)
         result = self.during()
         if result is not None:
             await result
@@ -76,6 +74,11 @@ class MemorySearch:
         allowed = filters.cameras is None or one.candidate.camera in filters.cameras
         hard = all(one.attributes.get(name) in values for name, values in filters.hard.items())
         return inside and allowed and hard
+
+    async def check(self, queries: Sequence[Query], deadline_s: float) -> None:
+        for query in queries:
+            if query.model != MODEL or len(query.vector) != 3:
+                raise InvalidError(f"model {query.model!r} is not known, or its vectors have another length")
 
     async def encode(self, photo: bytes) -> Photograph:
         if photo == b"nobody":

@@ -151,6 +151,25 @@ async def test_a_model_that_nobody_knows_is_refused(world: World) -> None:
         await world.router(2).search([Query("m-9", vectors(1)[0])], ALL, {}, 10, 5)
 
 
+@pytest.mark.parametrize("asked", [Query("m-9", vectors(1)[0]), Query(MODEL, vectors(1, 7, 8)[0])])
+async def test_what_a_search_refuses_a_watch_is_refused_too(world: World, asked: Query) -> None:
+    await world.opened(2)
+    with pytest.raises(InvalidError) as refused:
+        await world.router(2).search([asked], ALL, {}, 10, 5)
+    with pytest.raises(InvalidError) as told:
+        await world.router(2).check([asked], 5)
+    assert str(told.value) == str(refused.value)
+    await world.router(2).check([Query(MODEL, vectors(1)[0])], 5)
+
+
+async def test_a_vector_that_does_not_fit_its_card_is_refused_though_nothing_of_the_model_has_come(
+    world: World,
+) -> None:
+    await world.opened(1)
+    with pytest.raises(InvalidError, match="16 dimensions, not 8"):
+        await world.router(1, cards=[card("m-9", 5)]).check([Query("m-9", vectors(1, 7, 8)[0])], 5)
+
+
 def card(model: str, a: float) -> ModelCard:
     curve = Calibration(
         a=a,

@@ -1,5 +1,6 @@
 """Standing queries at a search shard: matched as batches come, told as tasks, gone with their case."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import pytest
 from schemas.base import from_micros
 from schemas.models import Calibration
 from schemas.person import Candidate, CandidateConfirmed, CaseClosed, CaseErased, WatchEnded, WatchStarted
+from serve.pictures import fitted
 from serve.search.place import Place
 from serve.search.protocol import Query
 from serve.search.queries import Sought, digest_of, name_of
 from serve.search.shard import SearchShard
-from serve.search.watching import Watching
+from serve.search.soft import ASSUMED
+from serve.search.watching import UNCALIBRATED, least_scores, most_scores
 from tests.unit.search.town import HOUR, MODEL, NOW, Town, vectors
 
 
@@ -24,8 +27,16 @@ async def town(tmp_path: Path) -> Town:
     return town
 
 
-def started(town: Town, vector: np.ndarray, watch: str = "w-1", at: int = NOW, **limits: object) -> WatchStarted:
-    data = Sought((Query(MODEL, vector),)).to_bytes()
+def started(
+    town: Town,
+    vector: np.ndarray,
+    watch: str = "w-1",
+    at: int = NOW,
+    soft: Mapping[str, str] | None = None,
+    least: Mapping[str, float] | None = None,
+    **limits: object,
+) -> WatchStarted:
+    data = Sought((Query(MODEL, vector),), soft or {}, least=least or {}).to_bytes()
     town.blobs.blobs[name_of("c-1", digest_of(data))] = data
     facts = {"models": (MODEL,), "min_probability": 0.9, "cameras": (), **limits}
     return WatchStarted(
@@ -124,19 +135,64 @@ async def test_a_closed_case_leaves_a_task_until_its_receipt(town: Town) -> None
     assert shard.catalogue.ask("SELECT 1 FROM case_objects") == []
 
 
-def test_a_probability_becomes_a_cosine_by_the_models_calibration() -> None:
-    curve = Calibration(
-        a=20,
-        b=-10,
+def curve(a: float, b: float, threshold: float = 0.5) -> Calibration:
+    return Calibration(
+        a=a,
+        b=b,
         prior=0.01,
-        threshold=0.5,
+        threshold=threshold,
         false_positive_rate=0.001,
         same_pairs=1,
         different_pairs=1,
         persons=1,
         data="x",
     )
-    watching = Watching({MODEL: curve})
-    assert watching.threshold(MODEL, 0.5) == pytest.approx(0.5)
-    assert watching.threshold(MODEL, 1.0) > watching.threshold(MODEL, 0.9) > 0.5
-    assert watching.threshold("unknown", 0.7) == 0.7
+
+
+def test_a_probability_becomes_a_cosine_by_the_models_calibration() -> None:
+    known = {MODEL: curve(20, -10, 0.7)}
+
+    def least(model: str, asked: float | None) -> float:
+        return least_scores((model,), known, asked)[model]
+
+    assert least(MODEL, 0.5) == pytest.approx(0.5)
+    assert least(MODEL, 1.0) > least(MODEL, 0.9) > 0.5
+    assert least(MODEL, None) == 0.7
+    assert least("unknown", 0.7) == 0.7
+    assert least("unknown", None) == UNCALIBRATED
+
+
+def test_the_thresholds_of_the_models_that_pip_brings_can_be_reached() -> None:
+    for known in (fitted.COLOURS, fitted.BODY_0288, fitted.GALLERY_FACES):
+        assert least_scores((MODEL,), {MODEL: known}, None)[MODEL] < most_scores((MODEL,), {MODEL: known}, {})[MODEL]
+
+
+async def test_a_watch_hits_from_the_score_that_was_kept_with_its_query(town: Town) -> None:
+    person, other = vectors(2, 5)
+    near = 0.8 * person + 0.6 * (other - (other @ person) * person)
+    shard = await town.opened(calibrations={MODEL: curve(7, -9)})
+    # A probability of 0.9 would need a cosine of 1.6.
+    await town.say(started(town, person, least={MODEL: 0.7}))
+    await town.catch_up(shard)
+    await town.see("cam-0", np.stack([near, other]), NOW + 1)
+    await town.catch_up(shard)
+    assert hits(shard) == ["cam-0:1-0"]
+
+
+async def test_attributes_of_a_watch_are_evidence(town: Town) -> None:
+    person = vectors(1, 5)[0]
+    calibration = curve(20, -10)
+    shard = await town.opened(calibrations={MODEL: calibration})
+    await town.say(started(town, person, soft={"upper": "red"}, least={MODEL: 0.97}))
+    await town.catch_up(shard)
+    unlike = vectors(1, 6)[0]
+    attributes = [{"upper": "red"}, {"upper": "blue"}, {"upper": None}, None, {"upper": "red"}]
+    near = [person * 0.95 + 0.3 * unlike] * 4 + [unlike]
+    rows = np.stack([one / np.linalg.norm(one) for one in near])
+    plain = float(rows[0] @ person)
+    assert 0.9 < plain < 0.97
+    await town.see("cam-0", rows, NOW + 1, attributes=attributes)
+    await town.catch_up(shard)
+    (told,) = shard.catalogue.tasks("hits")
+    assert told.data["candidate"]["sighting"] == "cam-0:1-0"
+    assert told.data["candidate"]["score"] == pytest.approx(plain + ASSUMED["upper"].agrees / 20, abs=1e-5)
