@@ -53,18 +53,26 @@ class Duties:
         self._clock = clock
 
     async def run(self) -> None:
-        """Do what there is to do, until cancelled; what fails is tried again."""
+        """Do what there is to do, until cancelled; what fails is tried again. Hits wait for nothing else."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._whenever(self._shard.hit, self._tell_all), name="hits")
+            group.create_task(self._whenever(self._shard.tasked, self._erase_all), name="erasures")
+
+    async def _whenever(self, event: asyncio.Event, act: Callable[[], Awaitable[int]]) -> None:
         while True:
-            self._shard.tasked.clear()
-            left = await self.work()
+            event.clear()
+            left = await act()
             try:
                 async with asyncio.timeout(AGAIN_S if left else None):
-                    await self._shard.tasked.wait()
+                    await event.wait()
             except TimeoutError:
                 continue
 
     async def work(self) -> int:
         """Try everything once; how much is left that failed."""
+        return await self._tell_all() + await self._erase_all()
+
+    async def _erase_all(self) -> int:
         failed = 0
         for task in self._shard.catalogue.tasks(ERASE):
             failed += await self._tried(task, self._erase(task))
@@ -72,6 +80,10 @@ class Duties:
             failed += await self._tried(task, self._end(task))
         for task in self._shard.catalogue.tasks(DELETE):
             failed += await self._tried(task, self._delete(task))
+        return failed
+
+    async def _tell_all(self) -> int:
+        failed = 0
         by_watch: dict[tuple[str, str], list[Task]] = {}
         for task in self._shard.catalogue.tasks(HITS):
             by_watch.setdefault((task.data["case"], task.data["watch"]), []).append(task)

@@ -61,8 +61,8 @@ class SearchShard:
         self._watching = Watching(calibrations or {})
         self._writing = asyncio.Lock()
         self._fetching = asyncio.Semaphore(_AT_ONCE)
-        self.tasked = asyncio.Event()
-        """Set when there may be something to do."""
+        self.tasked, self.hit = asyncio.Event(), asyncio.Event()
+        """Set when there may be something to erase, and hits to tell."""
         self._trimmed = 0
         self.ready = False
         """Whether everything that was in the logs at the start is in here: before that no search is answered."""
@@ -117,7 +117,11 @@ class SearchShard:
             await asyncio.to_thread(self._take, context, partition, batch.sequence, events, tables, sought)
             for one in started:
                 await self._match_again(one)
+        self._wake()
+
+    def _wake(self) -> None:
         self.tasked.set()
+        self.hit.set()
 
     def _take(
         self,
@@ -168,6 +172,8 @@ class SearchShard:
         tables = await self._tables(found)
         async with self._writing:
             await asyncio.to_thread(self._mend, found, tables)
+        if tables:
+            self._wake()
 
     def _mend(self, found: Mapping[str, Block], tables: Mapping[str, pa.Table]) -> None:
         still = {block.block for block in self.holdings.missing}

@@ -1,5 +1,6 @@
 """Duties of a search shard: erasures, expiry, ended cases, hits; begun again wherever they were cut off."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -299,6 +300,51 @@ async def test_hits_wait_for_an_owner_that_is_away_and_end_with_a_watch_that_has
     world.office.refuse = [ConflictError("the watch has ended")]
     assert await duties.work() == 0
     assert not shard.catalogue.tasks("hits")
+
+
+async def test_hits_are_told_while_erasures_wait_for_a_copy_that_hangs(world: World) -> None:
+    person = vectors(1, 5)[0]
+    await case(world, person)
+    asked = asyncio.Event()
+
+    async def others(partition: int, sequence: int, camera: str, erasure: str) -> list[SegmentErased]:
+        asked.set()
+        await asyncio.sleep(60)
+        raise TimeoutError
+
+    shard, duties = await world.duties(others)
+    await request(world, NOW - 4 * HOUR, NOW - HOUR)
+    await world.town.catch_up(shard)
+    running = asyncio.create_task(duties.run())
+    try:
+        async with asyncio.timeout(5):
+            await asked.wait()
+            await world.town.see("cam-0", person[None], NOW + 1)
+            await world.town.catch_up(shard)
+            while not [one for one in world.office.asked if isinstance(one, RecordHits)]:
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+    assert [one.kind for one in shard.catalogue.tasks()] == ["erase"]
+
+
+async def test_a_hit_in_a_block_that_was_missing_is_told_when_it_is_found(world: World) -> None:
+    person = vectors(1, 5)[0]
+    await case(world, person)
+    shard, duties = await world.duties()
+    running = asyncio.create_task(duties.run())
+    try:
+        event = await world.town.see("cam-0", person[None], NOW + 1)
+        kept = world.town.blobs.blobs.pop(name_of(event.block))
+        await world.town.catch_up(shard)
+        await asyncio.sleep(0.05)
+        world.town.blobs.blobs[name_of(event.block)] = kept
+        await shard.tend()
+        async with asyncio.timeout(5):
+            while not [one for one in world.office.asked if isinstance(one, RecordHits)]:
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
 
 
 @pytest.mark.parametrize("changes", [0, 1, 2, 99])
