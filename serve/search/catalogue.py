@@ -14,12 +14,12 @@ from typing import Any
 
 import orjson
 
-VERSION = 1
+VERSION = 2
 """A catalogue of another version is thrown away with the rows, and read from the log again."""
 
 _TABLES = """
 CREATE TABLE positions (context TEXT, shard INTEGER, sequence INTEGER, PRIMARY KEY (context, shard)) WITHOUT ROWID;
-CREATE TABLE cameras (camera TEXT PRIMARY KEY, facts TEXT) WITHOUT ROWID;
+CREATE TABLE cameras (camera TEXT PRIMARY KEY, facts TEXT, since INTEGER) WITHOUT ROWID;
 CREATE TABLE silences (camera TEXT, since INTEGER, until INTEGER, PRIMARY KEY (camera, since)) WITHOUT ROWID;
 CREATE TABLE blocks (
     block TEXT PRIMARY KEY, camera TEXT, model TEXT, dimensions INTEGER, camera_group TEXT, shard INTEGER,

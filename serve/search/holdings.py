@@ -21,7 +21,7 @@ from schemas.sighting import (
     SightingsObserved,
 )
 from serve.search.blocks import without
-from serve.search.cameras import Camera, Silence
+from serve.search.cameras import Camera, Silence, Span
 from serve.search.catalogue import MISSING, OPEN, SEALED, Block, Catalogue
 from serve.search.pools import Pool, Pools
 from serve.search.watching import Watching
@@ -49,9 +49,17 @@ class Holdings:
         silences: dict[str, list[Silence]] = {}
         for camera, since, until in self.catalogue.ask("SELECT camera, since, until FROM silences ORDER BY since"):
             silences.setdefault(camera, []).append(Silence(since, until))
+        erased: dict[str, list[Span]] = {}
+        for camera, event in self.catalogue.ask("SELECT camera, event FROM erasures ORDER BY sequence"):
+            erased.setdefault(camera, []).extend(_span(ErasureRequested.model_validate_json(event)))
         return {
-            camera: Camera(CameraFacts.model_validate_json(facts), tuple(silences.get(camera, ())))
-            for camera, facts in self.catalogue.ask("SELECT camera, facts FROM cameras")
+            camera: Camera(
+                CameraFacts.model_validate_json(facts),
+                tuple(silences.get(camera, ())),
+                since,
+                tuple(erased.get(camera, ())),
+            )
+            for camera, facts, since in self.catalogue.ask("SELECT camera, facts, since FROM cameras")
         }
 
     def evolve(self, event: Event, shard: int, sequence: int, tables: Mapping[str, pa.Table]) -> None:
@@ -60,11 +68,8 @@ class Holdings:
             self.settle()
         match event:
             case CameraRegistered():
-                self.catalogue.do(
-                    "INSERT OR REPLACE INTO cameras VALUES (?, ?)", event.camera, event.facts.model_dump_json()
-                )
-                silences = self.cameras[event.camera].silences if event.camera in self.cameras else ()
-                self._know(event.camera, Camera(event.facts, silences))
+                known = self.cameras.get(event.camera, Camera(event.facts, since=micros(event.at)))
+                self._know(event.camera, replace(known, facts=event.facts))
             case SightingsObserved():
                 self._observed(event, shard, sequence, tables.get(event.block))
             case ErasureRequested():
@@ -81,6 +86,8 @@ class Holdings:
     def _know(self, camera: str, known: Camera) -> None:
         # Replaced, not changed: searches in other threads go over the one that they saw.
         self.cameras = {**self.cameras, camera: known}
+        facts = known.facts.model_dump_json()
+        self.catalogue.do("INSERT OR REPLACE INTO cameras VALUES (?, ?, ?)", camera, facts, known.since)
 
     def _silence(self, camera: str, known: Camera) -> None:
         self.catalogue.do("DELETE FROM silences WHERE camera = ?", camera)
@@ -91,7 +98,10 @@ class Holdings:
     def _observed(self, event: SightingsObserved, shard: int, sequence: int, table: pa.Table | None) -> None:
         if self.catalogue.ask("SELECT 1 FROM blocks WHERE block = ? AND state <> ?", event.block, MISSING):
             return
-        group = self.cameras[event.camera].facts.group
+        camera = self.cameras[event.camera]
+        if micros(event.first) < camera.since:
+            self._know(event.camera, replace(camera, since=micros(event.first)))
+        group = camera.facts.group
         span = micros(event.first), micros(event.last), event.rows, micros(event.at)
         block = Block(event.block, event.camera, event.model, event.dimensions, group, shard, *span, sequence, MISSING)
         self.catalogue.put_block(block)
@@ -146,6 +156,8 @@ class Holdings:
             "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?, ?, 0)",
             *(event.camera, event.erasure, shard, sequence, event.model_dump_json()),
         )
+        known = self.cameras[event.camera]
+        self._know(event.camera, replace(known, erased=tuple(dict.fromkeys((*known.erased, *_span(event))))))
         self.erase(event)
         if self._dutiful("sighting", shard):
             self.catalogue.add_task(ERASE, f"{event.camera}/{event.erasure}", {"shard": shard, "sequence": sequence})
@@ -206,3 +218,7 @@ class Holdings:
     def close(self) -> None:
         """Close the files."""
         self.catalogue.close()
+
+
+def _span(asked: ErasureRequested) -> list[Span]:
+    return [] if asked.window is None else [(micros(asked.window.start), micros(asked.window.end))]

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from schemas.registry import read_event
 from schemas.sighting import SegmentErased, SightingsObserved
 from serve.search import blocks, queries
 from serve.search.asking import Question, Replies, Reply, Rested
-from serve.search.cameras import floors
+from serve.search.cameras import Span, floors
 from serve.search.cases import Cases
 from serve.search.catalogue import MISSING, OPEN, Block
 from serve.search.holdings import HITS, Holdings
@@ -216,37 +217,32 @@ class SearchShard:
         bounds = floors(self.holdings.cameras, wanted.cameras, start, now)
         filters = Filters(start, end, wanted.cameras, wanted.min_quality, wanted.hard, floors=bounds)
         looked = self.holdings.pools.look(asked, filters)
-        known = self.holdings.pools.known(asked[0].model)
-        return [one if isinstance(one, BomnaeError) else self._reply(one, asked[0], known, now) for one in looked]
+        rested = self._rested(asked[0], now)
+        return [one if isinstance(one, BomnaeError) else _reply(one, rested) for one in looked]
 
-    def _reply(self, looked: Looked, asked: Question, known: bool, now: int) -> Reply:
+    def _rested(self, asked: Question, now: int) -> Rested:
+        """What does not depend on the rows that were scanned; `permitted` are those of blocks that nobody finds."""
         wanted = asked.filters
-        start, end = micros(wanted.window.start), micros(wanted.window.end)
+        start, end = micros(wanted.window.start), min(micros(wanted.window.end), now)
         cameras = self.holdings.cameras
         permitted = cameras.keys() if wanted.cameras is None else cameras.keys() & wanted.cameras
-        silent = {
-            name: lost
+        silent = [
+            name
             for name in permitted
-            if (lost := sum(one.within(start, end, now) for one in cameras[name].silences))
-        }
-        missing = [
-            one
-            for one in self.holdings.missing
-            if one.model == asked.model and one.camera in permitted and one.first < end and one.last >= start
+            if any(first < last for first, last in (one.within(start, end) for one in cameras[name].silences))
         ]
-        recalls = [one.recall for one in looked.coverages if one.recall is not None]
-        return Reply(
-            looked.found,
-            Rested(
-                known=known,
-                permitted=sum(one.permitted for one in looked.coverages) + sum(one.rows for one in missing),
-                scanned=sum(one.scanned for one in looked.coverages),
-                cameras=len(permitted),
-                silent=tuple(sorted(silent)),
-                missing_us=sum(silent.values()) + sum(one.last - one.first for one in missing),
-                exact=all(one.exact for one in looked.coverages),
-                recall=min(recalls, default=None),
-            ),
+        gaps: dict[str, list[Span]] = {}
+        rows = 0
+        for one in self.holdings.missing:
+            if one.model == asked.model and one.camera in permitted and one.first < end and one.last >= start:
+                gaps.setdefault(one.camera, []).append((one.first, one.last))
+                rows += one.rows
+        return Rested(
+            known=self.holdings.pools.known(asked.model),
+            permitted=rows,
+            cameras=len(permitted),
+            silent=tuple(sorted(silent)),
+            missing_us=sum(cameras[name].lost(start, end, now, gaps.get(name, ())) for name in permitted),
         )
 
     async def row_of(self, sighting: str, camera: str, time: int) -> dict[str, Any] | None:
@@ -272,3 +268,16 @@ class SearchShard:
     def close(self) -> None:
         """Close the files."""
         self.holdings.close()
+
+
+def _reply(looked: Looked, rested: Rested) -> Reply:
+    return Reply(
+        looked.found,
+        replace(
+            rested,
+            permitted=rested.permitted + sum(one.permitted for one in looked.coverages),
+            scanned=sum(one.scanned for one in looked.coverages),
+            exact=all(one.exact for one in looked.coverages),
+            recall=min((one.recall for one in looked.coverages if one.recall is not None), default=None),
+        ),
+    )

@@ -4,16 +4,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.base import from_micros
 from schemas.errors import InvalidError, UnavailableError
+from schemas.facility import Position
 from schemas.road import Window
-from schemas.sighting import BlockErased, BlocksExpired, CameraRestored, CameraSilent, SightingsErased
+from schemas.sighting import (
+    BlockErased,
+    BlocksExpired,
+    CameraFacts,
+    CameraRegistered,
+    CameraRestored,
+    CameraSilent,
+    SightingsErased,
+)
 from serve.search import blocks
 from serve.search.asking import Reply
+from serve.search.cameras import Camera, Silence
 from serve.search.catalogue import MISSING
 from serve.search.place import Place
+from serve.search.shard import SearchShard
 from tests.unit.search.town import DAY, HOUR, NOW, Town, asked, erasure, found, ids, vectors
+
+TODAY = Window(start=from_micros(NOW - DAY), end=from_micros(NOW + HOUR))
 
 
 @pytest.fixture
@@ -230,7 +245,7 @@ async def test_a_missing_block_is_said_not_hidden_and_found_when_it_comes_back(t
     lost = await town.see("cam-0", vectors(30, 2), NOW - HOUR)
     data = town.blobs.blobs.pop(blocks.name_of(lost.block))
     shard = await town.opened()
-    reply = await found(shard, vectors(1)[0])
+    reply = await found(shard, vectors(1)[0], window=TODAY)
     assert (reply.rested.permitted, reply.rested.scanned) == (50, 20)
     assert reply.rested.missing_us == 29_000_000
     assert [one.state for one in shard.holdings.missing] == [MISSING]
@@ -239,7 +254,7 @@ async def test_a_missing_block_is_said_not_hidden_and_found_when_it_comes_back(t
     assert (await found(shard, vectors(1)[0])).rested.scanned == 20
     town.blobs.blobs[blocks.name_of(lost.block)] = data
     await shard.tend()
-    reply = await found(shard, vectors(1)[0])
+    reply = await found(shard, vectors(1)[0], window=TODAY)
     assert (reply.rested.permitted, reply.rested.scanned, reply.rested.missing_us) == (50, 50, 0)
 
 
@@ -282,7 +297,7 @@ async def test_silent_cameras_and_their_hours_are_told(town: Town) -> None:
     await town.say(silent.model_copy(update={"camera": "cam-2"}))
     shard = await town.opened()
     for _ in range(2):
-        rested = (await found(shard, vectors(1)[0])).rested
+        rested = (await found(shard, vectors(1)[0], window=TODAY)).rested
         assert (rested.silent, rested.missing_us) == (("cam-1", "cam-2"), HOUR + 3 * HOUR)
         early = Window(start=from_micros(NOW - 9 * HOUR), end=from_micros(NOW - 8 * HOUR))
         assert (await found(shard, vectors(1)[0], window=early)).rested.silent == ()
@@ -306,3 +321,67 @@ async def test_a_row_comes_with_its_picture(town: Town) -> None:
     assert np.allclose(row["embedding"], vectors(3, 1)[1])
     assert await shard.row_of("cam-0:1-9", "cam-0", NOW - HOUR) is None
     assert await shard.row_of("cam-0:1-1", "cam-9", NOW - HOUR) is None
+
+
+async def lost(shard: SearchShard, camera: str, start: int, end: int) -> float:
+    window = Window(start=from_micros(start), end=from_micros(end))
+    return (await found(shard, vectors(1)[0], window=window, cameras=frozenset({camera}))).rested.missing_us / HOUR
+
+
+async def test_hours_beyond_the_retention_erased_or_before_the_camera_was_there_are_missing(town: Town) -> None:
+    await town.camera("short", retention_days=2)
+    await town.see("short", vectors(5, 1), NOW - HOUR)
+    shard = await town.opened()
+    assert await lost(shard, "short", NOW - 30 * DAY, NOW) == 28 * 24
+    assert await lost(shard, "short", NOW - DAY, NOW) == 0
+    assert await lost(shard, "cam-0", NOW - 30 * DAY, NOW + DAY) == 0
+    assert await lost(shard, "cam-0", NOW - 41 * DAY, NOW - 39 * DAY) == 48
+    await town.say(erasure("short", NOW - 20 * HOUR, NOW - 10 * HOUR))
+    await town.say(erasure("short", NOW - 12 * HOUR, NOW + HOUR, "e-2"))
+    await town.catch_up(shard)
+    assert await lost(shard, "short", NOW - DAY, NOW) == 20
+    # A silence that reaches into an erased window counts with it once.
+    since = from_micros(NOW - 30 * HOUR)
+    await town.say(CameraSilent(at=from_micros(NOW - 29 * HOUR), camera="short", since=since))
+    await town.say(CameraRestored(at=from_micros(NOW - 15 * HOUR), camera="short", since=since))
+    await town.catch_up(shard)
+    for _ in range(2):
+        assert await lost(shard, "short", NOW - 3 * DAY, NOW) == 24 + 30
+        shard.close()
+        shard = await town.opened()
+
+
+async def test_a_recording_counts_from_its_first_sighting_though_its_camera_was_registered_later(town: Town) -> None:
+    position = Position(lat=37.88, lon=127.73)
+    facts = CameraFacts(name_ko="영상", name_en="video", position=position)
+    await town.say(CameraRegistered(at=from_micros(NOW), camera="video", facts=facts))
+    shard = await town.opened()
+    assert await lost(shard, "video", NOW - 5 * HOUR, NOW) == 5
+    await town.see("video", vectors(5, 1), NOW - 2 * HOUR)
+    await town.say(CameraRegistered(at=from_micros(NOW), camera="video", facts=facts))
+    await town.catch_up(shard)
+    assert await lost(shard, "video", NOW - 5 * HOUR, NOW) == 3
+    shard.close()
+    assert await lost(await town.opened(), "video", NOW - 5 * HOUR, NOW) == 3
+
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=5)
+
+
+@given(spans, spans, spans, st.integers(0, 60), st.integers(0, 60), st.integers(0, 60))
+def test_every_moment_that_cannot_be_shown_counts_once(
+    silences: list[tuple[int, int]],
+    erased: list[tuple[int, int]],
+    gaps: list[tuple[int, int]],
+    since: int,
+    start: int,
+    end: int,
+) -> None:
+    facts = CameraFacts(name_ko="x", name_en="x", position=Position(lat=37.88, lon=127.73))
+    camera = Camera(facts, tuple(Silence(*one) for one in silences), since, tuple(erased))
+    dark = [at for at in range(start, min(end, 50)) if at < since or _in(at, [*silences, *erased, *gaps])]
+    assert camera.lost(start, end, 50, gaps) == len(dark)
+
+
+def _in(at: int, spans: list[tuple[int, int]]) -> bool:
+    return any(first <= at < last for first, last in spans)
