@@ -4,6 +4,7 @@ One protocol, three homes: memory, a `pyarrow.fs` path, the NATS object store.
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,15 +99,14 @@ class FileBlobs:
             # What lies here may be of persons: nobody else looks into the root, whatever the umask.
             Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
             Path(folder).mkdir(parents=True, exist_ok=True)
-        else:
-            self._fs.create_dir(folder, recursive=True)
+            while not _replaced(f"{path}.part", path, data):
+                pass
+            _sync(folder)
+            return
+        self._fs.create_dir(folder, recursive=True)
         with self._fs.open_output_stream(f"{path}.part") as out:
             out.write(data)
-        if self._local:
-            _sync(f"{path}.part")
         self._fs.move(f"{path}.part", path)
-        if self._local:
-            _sync(folder)
 
     def _get(self, path: str) -> bytes | None:
         try:
@@ -128,6 +128,28 @@ class FileBlobs:
         below = fs.FileSelector(path, allow_not_found=True, recursive=True)
         found = [info.path for info in self._fs.get_file_info(below) if info.type == fs.FileType.File]
         return sorted({name.removeprefix(f"{self._root}/").removesuffix(".part") for name in found})
+
+
+def _replaced(part: str, path: str, data: bytes) -> bool:
+    """Write beside and move into place; False where another writer of the same name moved its part meanwhile.
+
+    Writers of one name take turns: the part has a name that `delete` knows, so it is one file for all of them.
+    """
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not os.path.samestat(os.fstat(descriptor), Path(part).stat()):
+            return False
+        os.ftruncate(descriptor, 0)
+        with os.fdopen(os.dup(descriptor), "wb") as out:
+            out.write(data)
+        os.fsync(descriptor)
+        Path(part).replace(path)
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _sync(path: str) -> None:

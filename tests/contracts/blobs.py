@@ -1,5 +1,7 @@
 """What every home of snapshots promises; each implementation inherits the suite and says how to make one."""
 
+import asyncio
+
 from streams.blobs import Blobs
 
 
@@ -18,6 +20,12 @@ class BlobsContract:
         await blobs.put("a/b", b"long and old")
         await blobs.put("a/b", b"new")
         assert await blobs.get("a/b") == b"new"
+
+    async def test_many_may_put_the_same_name_at_once_and_one_of_them_is_there_whole(self, blobs: Blobs) -> None:
+        told = [bytes([number]) * 50_000 for number in range(16)]
+        for _ in range(5):
+            await asyncio.gather(*(blobs.put("a/b", data) for data in told))
+            assert await blobs.get("a/b") in told
 
     async def test_what_is_deleted_is_gone_and_deleting_again_is_harmless(self, blobs: Blobs) -> None:
         await blobs.put("a/b", b"x")
