@@ -91,6 +91,7 @@ def _ray(settings: Settings) -> Iterator[None]:
 def _city(settings: Settings) -> Iterator[None]:
     supervisor.ensure_hosts(settings)
     hosting.ensure_search(settings)
+    hosting.resume(settings)
     hosting.retire_in_time(settings)
     try:
         ray_serve.start(http_options={"host": settings.host, "port": settings.http_port})

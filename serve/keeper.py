@@ -26,12 +26,13 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loading: asyncio.Task[str] | None = None
+        self._retirement = hosting.Retirement(settings)
 
     async def check_health(self) -> None:
         """Start the hosts and search shards that are missing; bring the city pack in, again and again until it is."""
         await asyncio.to_thread(supervisor.ensure_hosts, self._settings)
         await asyncio.to_thread(hosting.ensure_search, self._settings)
-        await asyncio.to_thread(hosting.retire, self._settings)
+        await asyncio.to_thread(self._retirement.look)
         if self._loading is not None and self._loading.done() and (error := self._loading.exception()) is not None:
             logger.warning("the city pack is not in yet: %s", error)
             self._loading = None

@@ -183,6 +183,9 @@ class SearchHost:
 
     async def stop(self) -> None:
         """Stop following and disconnect; what was read is kept."""
+        if self.shard is not None:
+            # Whoever asks whether it is ready goes over to another layout.
+            self.shard.ready = False
         await ended(*self._tasks)
         if self.shard is not None:
             self.shard.close()

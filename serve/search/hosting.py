@@ -1,14 +1,17 @@
-"""Brings the search shards up on Ray, and ends those of an older layout once the new ones have read everything."""
+"""Brings the search shards up on Ray, and ends those of an older layout once all replicas search the new one."""
 
 import contextlib
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
 
 from schemas.settings import Settings
 from serve.search.actor import SearchActor
+from serve.search.layouts import GRACE_S
 from serve.search.place import Place
 
 _STOP_S = 10.0
@@ -23,6 +26,29 @@ def places(settings: Settings) -> list[Place]:
 
 def ensure_search(settings: Settings) -> list[Any]:
     """The actors of all search shards, started where they are missing; safe to repeat and from several drivers."""
+    return _started(settings, places(settings))
+
+
+def resume(settings: Settings) -> list[Any]:
+    """The actors of layouts that this machine's disk still holds, beside the wanted one; started where missing.
+
+    They have read nearly everything, so they answer while the wanted ones begin; `Retirement` ends them. On a cluster
+    the old actors outlive the change themselves.
+    """
+    return _started(settings, kept(settings.data.absolute() / "search", settings.search_shards))
+
+
+def kept(home: Path, wanted: int) -> list[Place]:
+    """One place for each shard of the layouts other than the wanted one whose folders are all there."""
+    found = [place for folder in home.glob("search-*") if (place := Place.of(folder.name)) is not None]
+    layouts: dict[int, dict[int, Place]] = {}
+    for place in sorted(found, key=lambda one: one.copy, reverse=True):
+        layouts.setdefault(place.shards, {})[place.number] = place
+    whole = [numbers for shards, numbers in layouts.items() if shards != wanted and len(numbers) == shards]
+    return [numbers[number] for numbers in whole for number in sorted(numbers)]
+
+
+def _started(settings: Settings, wanted: Sequence[Place]) -> list[Any]:
     remote = ray.remote(SearchActor)
     return [
         remote.options(
@@ -36,33 +62,56 @@ def ensure_search(settings: Settings) -> list[Any]:
             num_cpus=0.1,
             scheduling_strategy="SPREAD",
         ).remote(settings, place)
-        for place in places(settings)
+        for place in wanted
     ]
 
 
-def retire(settings: Settings) -> bool:
-    """End the shards of other layouts, and remove their files, if all that shall run have read everything.
+class Lasting:
+    """Whether something has held for so long without a break, by the moments at which it is told (in seconds)."""
 
-    Whether they have. Routers look for the new layout every few seconds: call it again and again, some time apart.
-    """
-    wanted = {place.name for place in places(settings)}
-    try:
-        actors = [ray.get_actor(name, settings.ray_namespace) for name in wanted]
-        if not all(ray.get([actor.ready.remote() for actor in actors], timeout=_STOP_S)):
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def told(self, holds: bool, now: float) -> bool:
+        """Tell it whether it holds now."""
+        self._since = (now if self._since is None else self._since) if holds else None
+        return self._since is not None and now - self._since >= self._seconds
+
+
+class Retirement:
+    """Ends the shards of other layouts, and removes their files; look again and again, some time apart."""
+
+    def __init__(self, settings: Settings, grace_s: float = GRACE_S) -> None:
+        self._settings, self._complete = settings, Lasting(grace_s)
+        self._wanted = {place.name for place in places(settings)}
+
+    def look(self) -> bool:
+        """Whether nothing of another layout is left.
+
+        Those stay until all that shall run have had everything for `grace_s`: replicas go over in that time.
+        """
+        others, settings = _running(self._settings) - self._wanted, self._settings
+        try:
+            actors = [ray.get_actor(name, settings.ray_namespace) for name in self._wanted]
+            ready = all(ray.get([actor.ready.remote() for actor in actors], timeout=_STOP_S))
+        except (ValueError, ray.exceptions.RayError):
+            ready = False
+        settled = self._complete.told(ready, time.monotonic())
+        if not ready or (others and not settled):
             return False
-    except (ValueError, ray.exceptions.RayError):
-        return False
-    for name in _running(settings) - wanted:
-        _stop(name, settings)
-    ray.get([actor.clean.remote(sorted(wanted)) for actor in actors], timeout=_STOP_S)
-    return True
+        for name in others:
+            _stop(name, settings)
+        ray.get([actor.clean.remote(sorted(self._wanted)) for actor in actors], timeout=_STOP_S)
+        return True
 
 
 def retire_in_time(settings: Settings) -> None:
-    """Retire once it is possible, in a thread of its own."""
+    """Retire other layouts once it is possible, in a thread of its own."""
+    retirement = Retirement(settings)
 
     def waiting() -> None:
-        while ray.is_initialized() and not retire(settings):
+        while ray.is_initialized() and not retirement.look():
             time.sleep(_LOOK_S)
 
     threading.Thread(target=waiting, name="retire search shards", daemon=True).start()

@@ -12,6 +12,7 @@ from schemas.errors import GoneError, InvalidError, UnavailableError
 from schemas.models import Calibration, ModelCard
 from schemas.person import Candidate
 from schemas.road import Window
+from serve.search import layouts
 from serve.search.place import Place
 from serve.search.protocol import Filters, Query, Vector
 from serve.search.router import Router
@@ -251,13 +252,87 @@ async def test_a_new_layout_is_used_once_all_of_it_has_read_everything(world: Wo
     world.shards.shards["search-2-1-0"].ready = False
     router = world.router(2, layouts=world.shards.layouts)
     query = vectors(1, 99)[0]
-    assert not await router.choose()
-    assert router.layout == 1
+    assert not await router.layouts.choose()
+    assert router.layouts.current == 1
     assert await names(router, query) == world.town.best(query, 10)
     world.shards.shards["search-2-1-0"].ready = True
-    assert await router.choose()
-    assert router.layout == 2
+    assert await router.layouts.choose()
+    assert router.layouts.current == 2
     assert await names(router, query) == world.town.best(query, 10)
+
+
+@pytest.mark.parametrize("how", ["away", "hanging"])
+async def test_a_search_goes_over_to_the_new_layout_as_soon_as_the_old_one_is_gone(world: World, how: str) -> None:
+    await world.opened(1)
+    await world.opened(2)
+    late = world.shards.shards["search-2-1-0"]
+    late.ready = False
+    router = world.router(2, layouts=world.shards.layouts)
+    await router.layouts.choose()
+    query = vectors(1, 99)[0]
+    late.ready = True
+    getattr(world.shards, how).add("search-1-0-0")
+    if how == "hanging":
+        with pytest.raises(UnavailableError):
+            await router.search([Query(MODEL, query)], ALL, {}, 10, 0.2)
+        await asyncio.sleep(0.05)
+    found = await asyncio.gather(*(names(router, query) for _ in range(3)))
+    assert found == [world.town.best(query, 10)] * 3
+    assert router.layouts.current == 2
+
+
+async def test_pictures_are_found_when_the_old_layout_is_gone(world: World) -> None:
+    await world.town.see("cam-3", vectors(1, 55), NOW - 2 * HOUR, picture=[b"\xff\xd8"])
+    await world.opened(1)
+    await world.opened(2)
+    world.shards.shards["search-2-0-0"].ready = False
+    router = world.router(2, layouts=world.shards.layouts)
+    await router.layouts.choose()
+    world.shards.shards["search-2-0-0"].ready = True
+    world.shards.away.add("search-1-0-0")
+    facts: dict[str, Any] = {"camera": "cam-3", "time": from_micros(NOW - 2 * HOUR), "model": MODEL, "score": 1.0}
+    assert await router.picture(Candidate(sighting="cam-3:9-0", probability=None, **facts)) == b"\xff\xd8"
+
+
+async def test_shards_are_added_to_a_city_that_is_searched_without_one_search_that_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layouts, "LOOK_S", 0.02)
+    await world.opened(1)
+    router = world.router(2, layouts=world.shards.layouts)
+    await router.start()
+    query, ended, answered = vectors(1, 99)[0], asyncio.Event(), list[tuple[int, bool, list[str]]]()
+
+    async def search() -> None:
+        while not ended.is_set():
+            found = await router.search([Query(MODEL, query)], ALL, {}, 10, 5)
+            shown = [one.sighting for one in found.candidates]
+            answered.append((found.coverage.shards, found.coverage.complete, shown))
+
+    await router.layouts.choose()
+    searching = [asyncio.create_task(search()) for _ in range(4)]
+    await world.opened(2)
+    # The old one dies at once, before anybody has looked.
+    world.shards.away.add("search-1-0-0")
+    await asyncio.sleep(0.2)
+    ended.set()
+    await asyncio.gather(*searching)
+    await router.stop()
+    assert {shards for shards, _, _ in answered} == {1, 2}
+    assert all(complete and shown == world.town.best(query, 10) for _, complete, shown in answered)
+
+
+async def test_a_copy_that_hangs_leaves_time_for_the_other(world: World) -> None:
+    await world.opened(1, copies=2)
+    router = world.router(1, copies=2)
+    world.shards.hanging.add("search-1-0-0")
+    loop = asyncio.get_running_loop()
+    for _ in range(3):
+        began = loop.time()
+        found = await router.search([Query(MODEL, vectors(1)[0])], ALL, {}, 5, 1)
+        assert found.coverage.complete
+        assert loop.time() - began < 0.9
+    await router.stop()
 
 
 async def test_a_window_in_the_past_is_the_same_for_every_shard(world: World) -> None:
