@@ -92,6 +92,15 @@ class Asked(Frozen):
     limit: int
 
 
+class Lag(Frozen):
+    """Shards that answered without having read everything: since how many seconds, how many records at least, why."""
+
+    shards: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    records: Annotated[int, Field(ge=0)]
+    why: Annotated[str, Field(max_length=200)]
+
+
 class PersonCommand(Command):
     """A command to one case."""
 
@@ -126,6 +135,7 @@ class RecordSearch(PersonCommand):
     candidates: Annotated[tuple[Candidate, ...], Field(max_length=100)]
     coverage: Coverage
     asked: Asked | None = None
+    lag: Lag | None = None
 
 
 class RecordView(PersonCommand):
@@ -230,6 +240,14 @@ class SearchRecorded(PersonEvent):
     asked: Asked | None
 
 
+class SearchLagged(PersonEvent):
+    """The search of this id was answered by shards that had not read everything: sightings may be missing from it."""
+
+    type: ClassVar[str] = "city.person.search-lagged.v1"
+    search: EntityId
+    lag: Lag
+
+
 class ViewRecorded(PersonEvent):
     """Somebody looked."""
 
@@ -320,6 +338,7 @@ EVENTS: tuple[type[PersonEvent], ...] = (
     CaseOpened,
     CaseAuthorised,
     SearchRecorded,
+    SearchLagged,
     ViewRecorded,
     CandidateConfirmed,
     CandidateDismissed,

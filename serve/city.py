@@ -59,6 +59,7 @@ class City:
             cards(settings),
             self._calls.layouts,
             self._encode,
+            self._cameras,
         )
         self._nats = NatsMetrics(settings.data)
         self._past: dict[tuple[ShardKey, int], Published] = {}
@@ -112,6 +113,10 @@ class City:
         """See `Backend`."""
         data: bytes = await self._of_encoder("people", picture)
         return data
+
+    def _cameras(self) -> list[str]:
+        names: list[str] = self._views.view("sighting").tables["cameras"]["camera"].to_pylist()
+        return names
 
     async def _encode(self, photo: bytes) -> Photograph:
         taken: Taken = await self._of_encoder("query", photo)

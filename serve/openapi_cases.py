@@ -99,6 +99,10 @@ def components() -> Json:
     }
     for model in (Coverage, ModelCard, Sighting):
         made |= _model(model)
+    counts: Json = {"shards": {"type": "integer"}, "seconds": {"type": "number"}, "records": {"type": "integer"}}
+    behind = _object({**counts, "why": _TEXT}, "Shards that answered without having read everything; 0: all had.")
+    complete: Json = {"type": "boolean", "description": "Every shard answered, and had read everything."}
+    made["Rested"] = {"allOf": [_ref("Coverage"), _object({"complete": complete, "behind": behind}, "And how newly.")]}
     return made
 
 
@@ -131,7 +135,7 @@ def found() -> Responses:
     window = _object({"start": _TIME, "end": _TIME}, "What was searched.")
     counts: Json = {"type": "array", "items": {"type": "integer"}, "description": "Persons seen on each photograph."}
     said = {"position": _TEXT, "search": _TEXT, "window": window, "candidates": _list("Candidate")}
-    said |= {"coverage": _ref("Coverage"), "persons_on_photos": counts}
+    said |= {"coverage": _ref("Rested"), "persons_on_photos": counts}
     return _json(_object(said, "Candidates, best first, and what the answer rests on."), "In the ledger.", 201)
 
 

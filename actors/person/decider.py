@@ -28,6 +28,7 @@ from schemas.person import (
     RecordHits,
     RecordSearch,
     RecordView,
+    SearchLagged,
     SearchRecorded,
     StartWatch,
     ViewRecorded,
@@ -137,7 +138,12 @@ def _search(state: State, command: RecordSearch) -> list[PersonEvent]:
         if query != command.query:
             raise ConflictError(f"search {command.search!r} asked something else: take another id")
         return []
-    return [SearchRecorded(**dict(command))]
+    events: list[PersonEvent] = [
+        SearchRecorded(**{name: getattr(command, name) for name in SearchRecorded.model_fields})
+    ]
+    if command.lag is not None:
+        events.append(SearchLagged(**_whose(command), search=command.search, lag=command.lag))
+    return events
 
 
 def _view(state: State, command: RecordView) -> list[PersonEvent]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from actors.sighting.jpeg import bare
 from schemas.casework import Decision, SearchRequest
 from schemas.errors import ConflictError, ForbiddenError, GoneError, NotFoundError
-from schemas.person import Asked, Candidate, ConfirmCandidate, DismissCandidate, RecordSearch
+from schemas.person import Asked, Candidate, ConfirmCandidate, DismissCandidate, RecordSearch, SearchLagged
 from schemas.road import Window
 from serve import openapi, openapi_cases, paging, positions
 from serve.backend import Backend
@@ -31,6 +31,7 @@ from streams.codec import trace_of
 
 routes = router("searches")
 DEFAULT_WINDOW = timedelta(hours=24)
+_NO_LAG = {"shards": 0, "seconds": 0.0, "records": 0, "why": ""}
 
 
 @routes.post(
@@ -79,6 +80,7 @@ async def search(
             min_quality=body.min_quality,
             limit=body.limit,
         ),
+        lag=found.lag,
     )
     try:
         answer = await backend.submit([command], once.key, once.digest, trace_of(request.headers))
@@ -100,12 +102,20 @@ async def search(
         "search": told["search"],
         "window": told["window"],
         "candidates": shown(request, case, candidates),
-        "coverage": told["coverage"],
+        "coverage": rested(told, answer.events),
         "persons_on_photos": person.persons,
     }
     headers = {**NO_STORE, "bomnae-position": position}
     headers |= {"idempotency-replayed": "true"} if answer.repeated else {}
     return Response(orjson.dumps(said, option=orjson.OPT_UTC_Z), 201, headers, "application/json")
+
+
+def rested(told: dict[str, Any], events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The coverage with what shards had not read; `complete` only where all answered and had read everything."""
+    coverage = told["coverage"]
+    lag = next((one["lag"] for one in events if one["type"] == SearchLagged.type), told.get("lag")) or _NO_LAG
+    whole = coverage["shards_answered"] == coverage["shards"] and not lag["shards"]
+    return {"complete": whole, **coverage, "behind": lag}
 
 
 def shown(request: Request, case: str, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:

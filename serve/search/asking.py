@@ -42,11 +42,21 @@ class Rested:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """How far one shard is behind the logs of its sightings: since when, how many records at least, and why."""
+
+    seconds: float = 0.0
+    records: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One shard's answer to one question: best first, by score and then by id."""
 
     found: tuple[Candidate, ...] = ()
     rested: Rested = field(default_factory=Rested)
+    lag: Behind = field(default_factory=Behind)
 
 
 Replies = list[Reply | BomnaeError]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from schemas.errors import BomnaeError
@@ -27,8 +28,9 @@ class Follower:
     whoever hears that the log has grown; without that a look is taken each second.
     """
 
-    def __init__(self, store: EventStore, after: int, take: Take) -> None:
-        self._store, self._take = store, take
+    def __init__(self, store: EventStore, after: int, take: Take, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store, self._take, self._clock = store, take, clock
+        self._seen = clock()
         self.nudged = asyncio.Event()
         self.position = after
         """Sequence of the last batch taken."""
@@ -38,6 +40,11 @@ class Follower:
         """Why the last look failed; empty when it did not."""
         self.caught_up = asyncio.Event()
         """Set when everything that was in the log at some look has been taken."""
+
+    @property
+    def behind_s(self) -> float:
+        """How long ago the newest moment lies from before which everything has been taken, in seconds."""
+        return self._clock() - self._seen
 
     async def run(self, look_s: float = LOOK_S) -> None:
         """Follow until cancelled."""
@@ -63,6 +70,7 @@ class Follower:
 
     async def look(self) -> None:
         """Take everything that is in the log now."""
+        began = self._clock()
         newest = await self._store.last_sequence()
         self.behind = newest - self.position
         if self.behind:
@@ -72,4 +80,5 @@ class Follower:
                 self.behind = max(0, newest - self.position)
         # What follows the last commit record is an incomplete tail, and nobody's.
         self.behind = 0
+        self._seen = began
         self.caught_up.set()

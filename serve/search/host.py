@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from schemas.errors import UnavailableError
 from schemas.models import Calibration
 from schemas.settings import Settings
 from schemas.sighting import SegmentErased
-from serve.search.asking import Question, Replies, Reply
+from serve.search.asking import Behind, Question, Replies, Reply
 from serve.search.duties import Duties, Others, Submit
 from serve.search.follow import Follower
 from serve.search.place import Place
@@ -33,6 +34,12 @@ METRICS = (
     Metric("bomnae_search_seconds", "histogram", "from a call of the router to its answer", _SHARD),
     Metric("bomnae_search_questions", "counter", "questions answered; many travel in one call", _SHARD),
     Metric("bomnae_search_lag", "gauge", "records of the logs that a search shard has not read yet", _SHARD),
+    Metric(
+        "bomnae_search_behind_seconds",
+        "gauge",
+        "seconds since a search shard had read everything; about 1 where all is well",
+        _SHARD,
+    ),
     Metric("bomnae_search_missing_blocks", "gauge", "blocks that the log names and nobody finds", _SHARD),
     Metric("bomnae_search_tasks", "gauge", "erasures, deletions and hits that a search shard has to do", _SHARD),
 )
@@ -144,11 +151,22 @@ class SearchHost:
     async def search(self, questions: Sequence[Question]) -> Replies:
         """See `SearchShard.search`."""
         began = time.perf_counter()
-        replies = await self._opened.search(questions)
+        lag = self.lag
+        found = await self._opened.search(questions)
+        replies: Replies = [replace(one, lag=lag) if isinstance(one, Reply) else one for one in found]
         name = self.place.name
         self._meters.observe("bomnae_search_seconds", time.perf_counter() - began, shard=name)
         self._meters.add("bomnae_search_questions", sum(isinstance(one, Reply) for one in replies), shard=name)
         return replies
+
+    @property
+    def lag(self) -> Behind:
+        """How far what is searched here is behind the logs of sightings."""
+        followed = [follower for (context, _), follower in self._followers.items() if context == "sighting"]
+        last = max(followed, key=lambda one: one.behind_s, default=None)
+        if last is None:
+            return Behind()
+        return Behind(last.behind_s, sum(max(0, one.behind) for one in followed), last.failure)
 
     async def row_of(self, sighting: str, camera: str, moment: int) -> dict[str, Any] | None:
         """See `SearchShard.row_of`."""
@@ -173,6 +191,7 @@ class SearchHost:
             "rows": sum(len(index) for index in indexes),
             "segments": sum(len(index.state.segments) for index in indexes),
             "lag": sum(max(0, follower.behind) for follower in self._followers.values()),
+            "behind_seconds": max((one.behind_s for one in self._followers.values()), default=0.0),
             "missing_blocks": len(shard.holdings.missing),
             "tasks": len(shard.catalogue.tasks()),
         }

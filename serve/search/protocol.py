@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.models import ModelCard
-from schemas.person import Candidate, Coverage
+from schemas.person import Candidate, Coverage, Lag
 from schemas.road import Window
 
 Vector = npt.NDArray[np.float32]
@@ -37,10 +37,19 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, best first, each sighting once, and what the answer rests on."""
+    """What a search found, best first, each sighting once, and what the answer rests on.
+
+    `lag`: of shards that have not read everything; None where all that answered have.
+    """
 
     candidates: tuple[Candidate, ...]
     coverage: Coverage
+    lag: Lag | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard answered, and had read everything."""
+        return self.coverage.complete and self.lag is None
 
 
 @dataclass(frozen=True, slots=True)

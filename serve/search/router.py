@@ -4,20 +4,22 @@ A plain class; `call` reaches the shards.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from actors.host import wall_clock
 from schemas.base import from_micros, micros
 from schemas.errors import GoneError, InvalidError, UnavailableError
 from schemas.models import ModelCard
-from schemas.person import Candidate, Coverage
+from schemas.person import Candidate
 from schemas.road import Window
 from serve.search import index_search
 from serve.search.asking import Question, Reply
 from serve.search.calibration import calibrations_of, probability
 from serve.search.copies import CALL_S, Call, Copies
+from serve.search.covering import Away, covered, lag_of
 from serve.search.layouts import Layouts
 from serve.search.place import Place
 from serve.search.protocol import Filters, Found, Photograph, Query
@@ -25,7 +27,6 @@ from serve.search.ranking import interleaved
 from serve.search.soft import per_nat_of
 from streams.subjects import partition
 
-_HOUR_US = 3_600_000_000
 _NEVER = Window(start=from_micros(0), end=from_micros(1))
 
 
@@ -33,7 +34,8 @@ class Router:
     """`serve.search.protocol.Search` over shards. `start` before the first search, `stop` after the last.
 
     `layouts` tells which numbers of shards have actors at present. A layout other than `shards` is searched for as long
-    as that one has not read everything.
+    as that one has not read everything. `cameras` are all that the city knows, for what a shard that is away would have
+    had; `clock` gives µs UTC.
     """
 
     def __init__(
@@ -45,9 +47,12 @@ class Router:
         cards: Sequence[ModelCard] = (),
         layouts: Callable[[], Awaitable[Sequence[int]]] | None = None,
         encoder: Callable[[bytes], Awaitable[Photograph]] | None = None,
+        cameras: Callable[[], Iterable[str]] = tuple,
+        clock: Callable[[], int] = wall_clock,
     ) -> None:
         self._call, self._each, self._partitions = call, copies, partitions
         self._cards, self._encoder = tuple(cards), encoder
+        self._cameras, self._clock = cameras, clock
         self._calibrations = calibrations_of(cards)
         self._copies = Copies(call, copies)
         self.layouts = Layouts(call, shards, copies, layouts)
@@ -72,12 +77,12 @@ class Router:
         until = asyncio.get_running_loop().time() + deadline_s
         layout = self.layouts.current
         told = await self._all(layout, questions, filters.cameras, until)
-        away = sum(isinstance(one, BaseException) for one in told)
+        away = sum(isinstance(one, BaseException) for one in told.values())
         # A layout that another has replaced may be gone; of the wanted one the rest is an answer.
         if away and (away == len(told) or layout != self.layouts.wanted) and await self.layouts.another(layout, until):
             layout = self.layouts.current
             told = await self._all(layout, questions, filters.cameras, until)
-        answered = [one for one in told if not isinstance(one, BaseException)]
+        answered = [one for one in told.values() if not isinstance(one, BaseException)]
         if told and not answered:
             raise UnavailableError("no shard of the search answers", retry_after_s=2)
         known = {card.id for card in self._cards}
@@ -89,12 +94,21 @@ class Router:
             self._merged(
                 [(question.model, replies[at]) for replies in answered for at, question in enumerate(questions)], limit
             ),
-            _coverage(len(told), answered),
+            covered(answered, self._away(layout, told, filters.cameras), filters.window, self._clock()),
+            lag_of(answered),
         )
+
+    def _away(
+        self, layout: int, told: Mapping[int, list[Reply] | BaseException], cameras: frozenset[str] | None
+    ) -> Away:
+        gone = {number for number, one in told.items() if isinstance(one, BaseException)}
+        asked = (self._cameras() if cameras is None else cameras) if gone else ()
+        lost = sum(partition(camera, self._partitions) % layout in gone for camera in asked)
+        return Away(len(gone), lost)
 
     async def _all(
         self, layout: int, questions: Sequence[Question], cameras: frozenset[str] | None, until: float
-    ) -> list[list[Reply] | BaseException]:
+    ) -> dict[int, list[Reply] | BaseException]:
         """What each shard of these cameras answers, or why it does not. Raises what a question is refused with."""
         numbers = set(range(layout))
         if cameras is not None:
@@ -105,7 +119,7 @@ class Router:
         for one in told:
             if isinstance(one, InvalidError) or (isinstance(one, BaseException) and not isinstance(one, _AWAY)):
                 raise one
-        return told
+        return dict(zip(sorted(numbers), told, strict=True))
 
     async def check(self, queries: Sequence[Query], deadline_s: float) -> None:
         """See `Search`."""
@@ -190,22 +204,3 @@ class Router:
 
 
 _AWAY = UnavailableError, TimeoutError
-
-
-def _coverage(asked: int, answered: Sequence[Sequence[Reply]]) -> Coverage:
-    # Cameras are the same for every model of a shard, and none is in two shards.
-    firsts = [replies[0].rested for replies in answered if replies]
-    every = [reply.rested for replies in answered for reply in replies]
-    recalls = [one.recall for one in every if one.recall is not None]
-    lost = sum(max(reply.rested.missing_us for reply in replies) for replies in answered if replies)
-    return Coverage(
-        shards=asked,
-        shards_answered=len(answered),
-        rows_permitted=sum(one.permitted for one in every),
-        rows_scanned=sum(one.scanned for one in every),
-        cameras=sum(one.cameras for one in firsts),
-        cameras_silent=tuple(sorted({name for one in firsts for name in one.silent})),
-        hours_missing=lost / _HOUR_US,
-        exact=all(one.exact for one in every),
-        recall=min(recalls, default=None),
-    )

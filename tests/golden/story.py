@@ -148,6 +148,24 @@ def person() -> list[Step]:
     ]
 
 
+def lagged() -> list[Step]:
+    """A search is answered by a shard that has not read everything."""
+    case = "case-1a66ed0000000003"
+    coverage: dict[str, Any] = {"shards": 2, "shards_answered": 2, "rows_permitted": 9, "rows_scanned": 9, "cameras": 1}
+    coverage |= {"cameras_silent": (), "hours_missing": 0.0, "exact": True, "recall": None}
+    said: dict[str, Any] = {"query": "5d" * 32, "models": ("m",), "cameras": 1, "coverage": p.Coverage(**coverage)}
+    said |= {"window": r.Window(start=_at(-86_400), end=_at(0)), "candidates": ()}
+    facts = p.CaseFacts(
+        kind="minor", authority="a", legal_ground="l", reason="r", officer="officer", expires_at=_at(86_400)
+    )
+    return [
+        _of(case, 0, p.OpenCase, facts=facts),
+        _of(case, 10, p.AuthoriseCase, by="inspector"),
+        _of(case, 20, p.RecordSearch, search="search-1", **said),
+        _of(case, 30, p.RecordSearch, search="search-2", lag=p.Lag(shards=1, seconds=7.5, records=10, why="x"), **said),
+    ]
+
+
 def asked() -> list[Step]:
     """A search says what it asked, and each officer's word on a candidate counts."""
     case = "case-a5ced00000000002"
@@ -210,8 +228,8 @@ def sighting() -> list[Step]:
 
 
 STORIES = {"facility": facility, "road": road, "person": person, "sighting": sighting}
-LATER = {"person-1-2": ("person", asked)}
-"""Context and story by the name of the files: what came into the log with the next version of an event."""
+LATER = {"person-1-2": ("person", asked), "person-1-3": ("person", lagged)}
+"""Context and story by the name of the files: what came into the log with a later event, or its next version."""
 
 
 def _at(seconds: float) -> datetime:

@@ -8,7 +8,9 @@ from pathlib import Path
 import nats
 import numpy as np
 import orjson
+import pytest
 
+from schemas.errors import UnavailableError
 from schemas.person import AuthoriseCase, CaseFacts, OpenCase, StartWatch, WatchHit
 from schemas.registry import read_event
 from schemas.road import Window
@@ -111,6 +113,40 @@ async def test_a_watch_hits_within_a_second_and_its_case_says_so(tmp_path: Path)
         await officer.close()
         assert told == [one.candidate.sighting for one in await hits()] == ["cam-0:5", "cam-0:15", "cam-0:25"]
         assert sorted(took)[1] < 1
+
+
+async def test_a_shard_that_cannot_read_goes_on_answering_and_says_that_it_is_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with searching(tmp_path) as city:
+        host = await city.host()
+        await city.camera("cam-0")
+        rows = people(20, 1)
+        await city.see("cam-0", rows[:10])
+        async with asyncio.timeout(20):
+            while await city.scanned(rows[0]) < 10:
+                await asyncio.sleep(0.01)
+        assert (await city.search(rows[0])).complete
+        assert host.shard is not None
+        fetched = host.shard.blobs.get
+
+        async def away(name: str) -> bytes | None:
+            raise UnavailableError("the objects are away")
+
+        monkeypatch.setattr(host.shard.blobs, "get", away)
+        await city.see("cam-0", rows[10:], 100)
+        async with asyncio.timeout(20):
+            while (found := await city.search(rows[0])).complete:
+                await asyncio.sleep(0.05)
+        assert found.lag is not None
+        assert (found.lag.shards, found.coverage.rows_scanned) == (1, 10)
+        assert found.lag.records > 0
+        assert "the objects are away" in found.lag.why
+        monkeypatch.setattr(host.shard.blobs, "get", fetched)
+        async with asyncio.timeout(20):
+            while not (found := await city.search(rows[0])).complete:
+                await asyncio.sleep(0.05)
+        assert found.coverage.rows_scanned == 20
 
 
 async def test_an_erasure_ends_in_a_receipt_and_no_file_holds_the_bytes(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from schemas.errors import GoneError, InvalidError
 from schemas.models import Accuracy, Calibration, ModelCard
-from schemas.person import Candidate, Coverage
+from schemas.person import Candidate, Coverage, Lag
 from serve.search.calibration import probability
 from serve.search.protocol import Encoded, Filters, Found, Photograph, Query
 
@@ -38,6 +38,7 @@ class MemorySearch:
         self.seen: list[Seen] = []
         self.asked: list[tuple[Sequence[Query], Filters, Mapping[str, str], int]] = []
         self.during = lambda: None
+        self.lag: Lag | None = None
 
     async def search(
         self, queries: Sequence[Query], filters: Filters, soft: Mapping[str, str], limit: int, deadline_s: float
@@ -67,7 +68,7 @@ class MemorySearch:
             exact=True,
             recall=None,
         )
-        return Found(tuple(found), coverage)
+        return Found(tuple(found), coverage, self.lag)
 
     def _permitted(self, one: Seen, filters: Filters) -> bool:
         inside = filters.window.start <= one.candidate.time < filters.window.end

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from schemas.errors import UnavailableError
-from schemas.person import Candidate, CloseCase, RecordView
+from schemas.person import Candidate, CloseCase, Lag, RecordView
 from serve.auth import ROLES, Principal, mint
 from serve.search.queries import Sought
 from tests.unit.api.conftest import OPERATOR, SECRET, bearer
@@ -281,6 +281,21 @@ async def test_a_second_officers_word_on_a_candidate_is_in_the_ledger_too(street
         assert answer.status_code == 200
     entries = await ledger(streets, case)
     assert [by for name, by, _ in entries if name == "candidate-confirmed"] == ["kim", "inspector-lee"]
+
+
+async def test_an_answer_of_shards_that_are_behind_is_not_complete_again_and_in_the_ledger(streets, case, backend):
+    assert (await found(streets, case))["coverage"]["complete"] is True
+    backend.search.lag = Lag(shards=1, seconds=61.5, records=10, why="the objects are away")
+    asked = {"json": {"photos": [PHOTO]}, "headers": KIM | {"idempotency-key": "q-1"}}
+    first = (await streets.post(f"{case}/searches", **asked)).json()["coverage"]
+    told = {"shards": 1, "seconds": 61.5, "records": 10, "why": "the objects are away"}
+    assert (first["complete"], first["behind"], first["shards_answered"]) == (False, told, 1)
+    backend.search.lag = None
+    again = (await streets.post(f"{case}/searches", **asked)).json()["coverage"]
+    assert again == first
+    entries = (await streets.get(f"{case}/ledger", headers=POLICE)).json()["items"]
+    (lagged,) = [one["data"] for one in entries if one["type"] == "city.person.search-lagged.v1"]
+    assert lagged["lag"] == told
 
 
 async def test_opening_with_a_key_twice_is_one_case(streets):

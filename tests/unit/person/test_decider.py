@@ -6,6 +6,7 @@ import pytest
 
 from actors.person.decider import MAX_WATCHES
 from schemas.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from schemas.person import Lag
 from schemas.sighting import RequestErasure
 from tests.unit.person.scenario import (
     AUTHORISED,
@@ -148,6 +149,13 @@ def test_a_search_keeps_what_was_asked_and_found():
         ("s-2", "found", "q-1"),
     ]
     assert city.table("cases")[0]["objects"] == [A]
+
+
+def test_a_search_of_shards_that_are_behind_says_so_in_the_ledger():
+    city = given(*AUTHORISED)
+    lag = Lag(shards=1, seconds=12.5, records=40, why="the objects are away")
+    found, told = city.when(search().model_copy(update={"lag": lag})).then("search-recorded", "search-lagged")
+    assert (told.search, told.lag, told.at) == (found.search, lag, found.at)
 
 
 def test_recording_a_search_twice_changes_nothing_and_another_under_its_id_is_a_conflict():

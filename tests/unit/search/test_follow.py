@@ -124,6 +124,24 @@ async def test_a_log_that_is_away_is_asked_again() -> None:
         await until(lambda: follower.failure == "")
 
 
+async def test_it_says_since_when_it_is_behind_while_a_log_or_a_taker_fails() -> None:
+    store, taker, now = FlakyStore(), Taker(failures=1), [100.0]
+    follower = Follower(store, 0, taker, lambda: now[0])
+    await follower.look()
+    assert follower.behind_s == 0
+    now[0] = 107
+    await commit(store, [silent("cam-1")])
+    with contextlib.suppress(UnavailableError):
+        await follower.look()
+    assert (follower.behind_s, follower.behind > 0) == (7, True)
+    store.away, now[0] = 1, 109
+    with contextlib.suppress(UnavailableError):
+        await follower.look()
+    assert follower.behind_s == 9
+    await follower.look()
+    assert (follower.behind_s, follower.behind) == (0, 0)
+
+
 async def test_a_batch_that_could_not_be_taken_comes_again_before_the_next() -> None:
     store, taker = MemoryStore(), Taker(failures=2)
     sequences = [await commit(store, [silent(f"cam-{number}")]) for number in range(3)]

@@ -1,6 +1,7 @@
 """The router: merges what shards answer in time, labels what did not, batches what waits, and changes layouts."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from schemas.models import Calibration, ModelCard
 from schemas.person import Candidate
 from schemas.road import Window
 from serve.search import layouts
+from serve.search.asking import Behind, Reply
+from serve.search.covering import BEHIND_S
 from serve.search.place import Place
 from serve.search.protocol import Filters, Query, Vector
 from serve.search.router import Router
 from serve.search.shard import SearchShard
+from streams.subjects import partition
 from tests.unit.search.town import ALWAYS, HOUR, MODEL, NOW, Town, vectors
 
 ALL = Filters(ALWAYS)
@@ -31,6 +35,7 @@ class Shards:
         self.hanging: set[str] = set()
         self.calls: list[tuple[str, int]] = []
         self.slow_s = 0.0
+        self.behind: dict[str, Behind] = {}
 
     async def call(self, name: str, method: str, *arguments: Any) -> Any:
         if name in self.away or name not in self.shards:
@@ -43,7 +48,10 @@ class Shards:
         if method == "search":
             self.calls.append((name, len(arguments[0])))
             await asyncio.sleep(self.slow_s)
-        return await getattr(shard, method)(*arguments)
+        told = await getattr(shard, method)(*arguments)
+        if method == "search" and name in self.behind:
+            return [replace(one, lag=self.behind[name]) if isinstance(one, Reply) else one for one in told]
+        return told
 
     async def layouts(self) -> list[int]:
         found = [Place.of(name) for name in self.shards if name not in self.away]
@@ -61,7 +69,9 @@ class World:
                 self.shards.shards[place.name] = await self.town.opened(place)
 
     def router(self, shards: int, copies: int = 1, **options: Any) -> Router:
-        return Router(self.shards.call, shards, copies, 4, **options)
+        cameras = [f"cam-{number}" for number in range(8)]
+        known = {"cameras": lambda: cameras, "clock": lambda: NOW}
+        return Router(self.shards.call, shards, copies, 4, **known | options)
 
 
 @pytest.fixture
@@ -104,6 +114,35 @@ async def test_a_dead_shard_makes_a_partial_answer_that_says_so(world: World, ho
     found = await world.router(2).search([Query(MODEL, vectors(1)[0])], ALL, {}, 10, 0.2)
     assert found.candidates
     assert (found.coverage.shards, found.coverage.shards_answered, found.coverage.complete) == (2, 1, False)
+
+
+async def test_the_cameras_of_a_dead_shard_count_and_their_whole_window_is_missing(world: World) -> None:
+    await world.opened(2)
+    world.shards.away.add("search-2-1-0")
+    gone = [camera for camera in (f"cam-{number}" for number in range(8)) if partition(camera, 4) % 2 == 1]
+    assert 0 < len(gone) < 8
+    past = Window(start=from_micros(NOW - 5 * HOUR), end=from_micros(NOW + 3 * HOUR))
+    kept = min({f"cam-{number}" for number in range(8)} - set(gone))
+    for cameras, lost in ((None, len(gone)), (frozenset({kept, *gone[:2]}), len(gone[:2]))):
+        asked = Filters(past, cameras)
+        said = (await world.router(2).search([Query(MODEL, vectors(1)[0])], asked, {}, 10, 5)).coverage
+        assert said.cameras == (8 if cameras is None else len(cameras))
+        assert said.hours_missing == 5 * lost
+
+
+async def test_shards_that_have_not_read_everything_make_the_answer_say_since_when_and_why(world: World) -> None:
+    await world.opened(4)
+    router = world.router(4)
+    query = [Query(MODEL, vectors(1)[0])]
+    world.shards.behind["search-4-1-0"] = Behind(BEHIND_S, 1)
+    assert (await router.search(query, ALL, {}, 10, 5)).lag is None
+    world.shards.behind["search-4-2-0"] = Behind(61.5, 40, "the objects are away" + 300 * "!")
+    world.shards.behind["search-4-3-0"] = Behind(4.0, 2)
+    found = await router.search(query, ALL, {}, 10, 5)
+    assert found.lag is not None
+    assert (found.lag.shards, found.lag.seconds, found.lag.records) == (2, 61.5, 42)
+    assert found.lag.why.startswith("the objects are away!")
+    assert (found.coverage.complete, found.complete) == (True, False)
 
 
 async def test_no_shard_at_all_is_an_error(world: World) -> None:
