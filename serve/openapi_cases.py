@@ -163,7 +163,7 @@ def journey() -> Responses:
     properties = {"type": {"const": "Feature"}, "geometry": {"oneOf": kinds}, "properties": {"type": "object"}}
     feature = _object(properties, "A stop, a leg, or an area.")
     many: Json = {"type": "array", "items": feature}
-    said = {"type": {"const": "FeatureCollection"}, "features": many, "impossible": many}
+    said = {"type": {"const": "FeatureCollection"}, "features": many, "impossible": many, "left_out": many}
     said["reach"] = {"oneOf": [{"type": "null"}, feature]}
     maps: Json = {media: {"schema": {"type": "string", "format": "binary"}} for media in ("image/svg+xml", "image/png")}
     maps["application/vnd.vegalite.v6+json"] = {"schema": {"type": "object"}}

@@ -11,8 +11,13 @@ SEOUL = ZoneInfo("Asia/Seoul")
 WIDTH, HEIGHT = 720, 560
 _MARGIN = 0.25
 _LEAST_DEGREES = 0.004
-_COLOURS = {"confirmed": "#0b6e4f", "likely": "#e08e0b", "apart": "#b3261e"}
-_KINDS_KO = {"confirmed": "확인됨 confirmed", "likely": "가능성 높음 likely", "apart": "이동 불가 impossible"}
+_COLOURS = {"confirmed": "#0b6e4f", "likely": "#e08e0b", "left out": "#7a7f87", "apart": "#b3261e"}
+_KINDS_KO = {
+    "confirmed": "확인됨 confirmed",
+    "likely": "가능성 높음 likely",
+    "left out": "경로에서 제외 left out",
+    "apart": "이동 불가 impossible",
+}
 
 
 def route_spec(
@@ -20,16 +25,18 @@ def route_spec(
 ) -> dict[str, Any]:
     """A Vega-Lite specification. `roads` are lines of (lon, lat), `names` what the cameras are called by id.
 
-    Times are shown in Asia/Seoul. Impossible legs are dashed and red, stops that do not fit lie apart in red.
+    Times are shown in Asia/Seoul. Impossible legs are dashed and red, stops that do not fit lie apart in red, likely ones
+    without which the route is likelier in grey.
     """
-    apart = [stop for stop, _ in journey.apart]
-    frame = _frame([*journey.stops, *apart])
+    apart, left_out = [stop for stop, _ in journey.apart], [stop for stop, _ in journey.left_out]
+    frame = _frame([*journey.stops, *apart, *left_out])
     layers = [
         _shapes([{"type": "LineString", "coordinates": [list(at) for at in line]} for line in roads], "#c9ced6", 1.2),
         *([_filled(reach)] if reach is not None else []),
         *(_leg(one) for one in journey.legs),
         _points([_row(stop, "confirmed" if stop.confirmed else "likely", names) for stop in journey.stops], 90),
         _points([_row(stop, "apart", names) for stop in apart], 60),
+        _points([_row(stop, "left out", names) for stop in left_out], 60),
         _labels(_named(journey.stops, names)),
     ]
     return {

@@ -40,6 +40,7 @@ async def get_route(
 ) -> Response:
     """GeoJSON: stops and legs in order of time; `impossible` lists what nobody can have gone, with the reason.
 
+    `left_out` lists likely stops that would be possible, but without which the route is likelier, with the reason.
     `reach` is where the person could be by now, from the last confirmed sighting along the roads that the city knows
     (`method` says `straight-line` where none is near). `format`: the same as a map, drawn or as Vega-Lite. The look is
     written into the ledger first.

@@ -68,12 +68,14 @@ class Leg:
 class Journey:
     """The likeliest chain in order of time, its legs, and the stops that do not fit, each with the leg that forbids it.
 
-    Confirmed stops are always in the chain; a leg between two of them may be impossible, and is shown so.
+    Confirmed stops are always in the chain; a leg between two of them may be impossible, and is shown so. `left_out`
+    are likely stops that would be possible, but make the chain less likely, each with the hardest leg that it needs.
     """
 
     stops: tuple[Stop, ...]
     legs: tuple[Leg, ...]
     apart: tuple[tuple[Stop, Leg], ...]
+    left_out: tuple[tuple[Stop, Leg], ...] = ()
 
 
 def distance_m(start: tuple[float, float], end: tuple[float, float]) -> float:
@@ -97,9 +99,7 @@ def weigh(stop: Stop, confirmed: Sequence[Stop]) -> Stop:
     """The stop with its probability given what was confirmed: its nearest confirmed ones before and after count."""
     if stop.confirmed:
         return stop
-    earlier = [one for one in confirmed if _order(one) <= _order(stop)]
-    later = [one for one in confirmed if _order(one) > _order(stop)]
-    near = ([max(earlier, key=_order)] if earlier else []) + ([min(later, key=_order)] if later else [])
+    near = _neighbours(stop, confirmed)
     if not near:
         return stop
     factor = min(WEIGHT[leg(stop, one).mode] for one in near)
@@ -116,12 +116,23 @@ def plan(stops: Sequence[Stop], likely: float = 0.5) -> Journey:
     weighed = [weigh(one, confirmed) for one in stops if not one.confirmed]
     chain = _best(sorted([*confirmed, *(one for one in weighed if one.probability >= likely)], key=_order))
     chosen = {one.sighting for one in chain}
-    apart = []
+    apart, left_out = [], []
     for one in sorted((one for one in weighed if one.sighting not in chosen), key=_order):
         forbidding = [found for found in (leg(one, other) for other in chain) if found.mode == "impossible"]
         if forbidding:
             apart.append((one, forbidding[0]))
-    return Journey(tuple(chain), tuple(leg(one, other) for one, other in pairwise(chain)), tuple(apart))
+        elif one.probability >= likely:
+            needed = [leg(one, other) for other in _neighbours(one, chain)]
+            left_out.append((one, min(needed, key=lambda found: WEIGHT[found.mode])))
+    legs = tuple(leg(one, other) for one, other in pairwise(chain))
+    return Journey(tuple(chain), legs, tuple(apart), tuple(left_out))
+
+
+def _neighbours(stop: Stop, others: Sequence[Stop]) -> list[Stop]:
+    """Of others the last one before a stop and the first one behind it, where there are any."""
+    earlier = [one for one in others if _order(one) <= _order(stop)]
+    later = [one for one in others if _order(one) > _order(stop)]
+    return ([max(earlier, key=_order)] if earlier else []) + ([min(later, key=_order)] if later else [])
 
 
 def _best(stops: list[Stop]) -> list[Stop]:

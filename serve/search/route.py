@@ -48,15 +48,18 @@ def route(stops: Sequence[Stop], places: Mapping[str, Mapping[str, Any]], likely
     """A FeatureCollection: the stops as points, the possible legs as lines.
 
     `impossible` beside `features` lists the legs that nobody can make between stops of the journey, and the stops that
-    do not fit to it, each with the reason; nothing of it is dropped.
+    do not fit to it; `left_out` the likely stops that would be possible, but make the route less likely. Each has its
+    reason; nothing of it is dropped.
     """
     journey: Journey = plan(stops, likely)
     legs = [_leg(one) for one in journey.legs]
     points = [_stop(one, places, order) for order, one in enumerate(journey.stops, 1)]
     apart = [_stop(one, places, None, why) for one, why in journey.apart]
+    left_out = [_stop(one, places, None, why) for one, why in journey.left_out]
     impossible = [one for one in legs if one["properties"]["impossible"]]
     possible = [one for one in legs if not one["properties"]["impossible"]]
-    return {"type": "FeatureCollection", "features": [*points, *possible], "impossible": [*impossible, *apart]}
+    beside = {"impossible": [*impossible, *apart], "left_out": left_out}
+    return {"type": "FeatureCollection", "features": [*points, *possible], **beside}
 
 
 def last_confirmed(stops: Sequence[Stop]) -> Stop | None:
@@ -77,7 +80,7 @@ def reach_feature(area: Area, stop: Stop, mode: str, seconds: float) -> dict[str
 
 
 def _stop(
-    stop: Stop, places: Mapping[str, Mapping[str, Any]], order: int | None, forbids: Leg | None = None
+    stop: Stop, places: Mapping[str, Mapping[str, Any]], order: int | None, against: Leg | None = None
 ) -> dict[str, Any]:
     place = places[stop.camera]
     properties: dict[str, Any] = {
@@ -90,11 +93,14 @@ def _stop(
         "local_time": stop.time.astimezone(SEOUL).isoformat(),
         "state": "confirmed" if stop.confirmed else "likely",
         "likelihood": stop.probability,
-        "impossible": forbids is not None,
+        "impossible": against is not None and against.mode == "impossible",
     }
-    if forbids is not None:
-        other = forbids.end if forbids.start.sighting == stop.sighting else forbids.start
-        properties |= {"reason": forbids.reason, "against": other.sighting, "state": "apart"}
+    if against is not None:
+        other = against.end if against.start.sighting == stop.sighting else against.start
+        possible = against.mode != "impossible"
+        reason = f"the route is likelier without it: {against.reason}" if possible else against.reason
+        properties |= {"reason": reason, "against": other.sighting, "state": "left out" if possible else "apart"}
+        properties |= {"mode": against.mode, "mode_ko": MODES_KO[against.mode]}
     return {
         "type": "Feature",
         "id": stop.sighting,

@@ -37,6 +37,14 @@ def test_who_comes_back_to_a_camera_has_one_label_there() -> None:
     assert [row["label"] for row in layers[-1]["data"]["values"]] == ["1. a 12:00:00 · 3. 12:30:00", "2. b 12:15:00"]
 
 
+def test_a_likely_stop_that_is_left_out_is_on_the_map() -> None:
+    between = Stop("s-b", "b", 127.74, 37.88, NOON + timedelta(seconds=80), 0.7)
+    journey = plan([stop("a", 127.72, 0, confirmed=True), between, stop("c", 127.72, 3, confirmed=True)])
+    assert [one.sighting for one, _ in journey.left_out] == ["s-b"]
+    rows = [row for layer in route_spec(journey, None, ROADS, {}, "")["layer"] for row in layer["data"]["values"]]
+    assert [row["lon"] for row in rows if row.get("kind") == "경로에서 제외 left out"] == [127.74]
+
+
 def test_an_svg_holds_the_stops_and_the_title() -> None:
     picture = render(spec(), "svg").decode()
     assert picture.startswith("<svg")

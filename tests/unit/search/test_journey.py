@@ -58,6 +58,14 @@ def test_an_impossible_stop_is_shown_apart_with_the_reason() -> None:
     assert why.reason == "30000 m in 60 s: 1800 km/h"
 
 
+def test_a_likely_stop_that_would_need_a_car_twice_is_left_out_with_the_reason() -> None:
+    confirmed = [stop("a", 0, 0, 1.0, confirmed=True), stop("c", 200, 120, 1.0, confirmed=True)]
+    journey = plan([*confirmed, stop("b", 1_500, 60, 0.7)])
+    assert (names(journey.stops), journey.apart) == (["a", "c"], ())
+    ((found, why),) = journey.left_out
+    assert (found.sighting, why.mode, why.reason) == ("b", "car", "1500 m in 60 s: 90 km/h")
+
+
 def test_two_confirmed_stops_stay_in_the_journey_even_where_their_leg_is_impossible() -> None:
     journey = plan([stop("a", 0, 0, 1.0, confirmed=True), stop("b", 50_000, 60, 1.0, confirmed=True)])
     assert names(journey.stops) == ["a", "b"]
@@ -102,6 +110,19 @@ def test_every_confirmed_stop_is_in_the_journey_and_only_they_may_be_joined_by_a
     for one in journey.legs:
         assert one.mode != "impossible" or (one.start.confirmed and one.end.confirmed)
     assert chain.isdisjoint(found.sighting for found, _ in journey.apart)
+    assert chain.isdisjoint(found.sighting for found, _ in journey.left_out)
+
+
+@given(st.lists(a_stop, max_size=12, unique_by=lambda one: one.sighting), st.sampled_from([0.1, 0.3, 0.5, 0.8]))
+def test_every_likely_stop_is_in_the_journey_or_beside_it_with_a_reason(stops: list[Stop], likely: float) -> None:
+    journey = plan(stops, likely)
+    confirmed = [one for one in stops if one.confirmed]
+    beside = [*journey.apart, *journey.left_out]
+    shown = [*names(journey.stops), *(found.sighting for found, _ in beside)]
+    assert len(shown) == len(set(shown))
+    assert {one.sighting for one in stops if weigh(one, confirmed).probability >= likely} <= set(shown)
+    assert all(why.mode == "impossible" for _, why in journey.apart)
+    assert all(why.mode != "impossible" and why.reason for _, why in journey.left_out)
 
 
 @given(st.lists(a_stop, max_size=8, unique_by=lambda one: one.sighting), a_stop)

@@ -89,6 +89,23 @@ def test_a_later_confirmation_never_makes_an_impossible_pair_possible(found: lis
     assert not before & legs
 
 
+def test_a_likely_stop_that_is_not_on_the_route_is_listed_apart_with_its_reason() -> None:
+    # 1.76 km in a minute and back in another: possible by car, but between two sightings at one place hardly likely.
+    found = [row(0, 0, "confirmed"), row(2, 1.5, probability=0.7), row(0, 3, "confirmed")]
+    said = route(stops_of(found, PLACES), PLACES, 0.5)
+    assert points(said["features"]) == ["cam-0.0", "cam-0.3"]
+    assert said["impossible"] == []
+    (left,) = said["left_out"]
+    about = left["properties"]
+    assert (left["id"], about["state"], about["impossible"], about["mode_ko"]) == (
+        "cam-2.1.5",
+        "left out",
+        False,
+        "승용차",
+    )
+    assert about["reason"].startswith("the route is likelier without it: 1755 m in 90 s")
+
+
 def test_confirming_one_makes_what_fits_likelier_and_what_does_not_unlikely() -> None:
     found = [row(0, 0), row(1, 30, probability=0.4), row(3, 1, probability=0.9)]
     before = likelihoods(stops_of(found, PLACES))
