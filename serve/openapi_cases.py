@@ -29,6 +29,10 @@ _CANDIDATE: Json = {
     "model": _TEXT,
     "score": {"type": "number", "description": "Cosine, with what attributes add to it."},
     "probability": {**_NUMBER, "description": "Calibrated; null where the model has no calibration."},
+    "above_threshold": {
+        "type": ["boolean", "null"],
+        "description": "Whether the score reaches the threshold of the model's card; null where it has none.",
+    },
     "place": _PLACE,
     "picture": {"type": "string", "description": "Where its picture is; looking at it is an entry of the ledger."},
 }
@@ -41,6 +45,7 @@ _SAMPLE: Json = {
     "model": "body-example",
     "score": 0.81,
     "probability": 0.64,
+    "above_threshold": True,
     "place": {"name_ko": "춘천역 1번 출구", "name_en": "Chuncheon Station exit 1", "lon": 127.717, "lat": 37.885},
     "picture": "/v1/cases/case-5d1f0c2b9a7e4836/pictures/cam-17.20260115T030000.3",
 }
@@ -136,6 +141,8 @@ def found() -> Responses:
     counts: Json = {"type": "array", "items": {"type": "integer"}, "description": "Persons seen on each photograph."}
     said = {"position": _TEXT, "search": _TEXT, "window": window, "candidates": _list("Candidate")}
     said |= {"coverage": _ref("Rested"), "persons_on_photos": counts}
+    nobody = "No candidate reaches the threshold of its model; null where that of some is not known."
+    said |= {"nobody": {"type": ["boolean", "null"], "description": nobody}, "nobody_ko": _TEXT, "nobody_en": _TEXT}
     return _json(_object(said, "Candidates, best first, and what the answer rests on."), "In the ledger.", 201)
 
 

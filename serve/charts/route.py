@@ -25,8 +25,8 @@ def route_spec(
 ) -> dict[str, Any]:
     """A Vega-Lite specification. `roads` are lines of (lon, lat), `names` what the cameras are called by id.
 
-    Times are shown in Asia/Seoul. Impossible legs are dashed and red, stops that do not fit lie apart in red, likely ones
-    without which the route is likelier in grey.
+    Times are shown in Asia/Seoul. Impossible legs are dashed and red, stops that do not fit lie apart in red, likely
+    stops without which the route is likelier in grey.
     """
     apart, left_out = [stop for stop, _ in journey.apart], [stop for stop, _ in journey.left_out]
     frame = _frame([*journey.stops, *apart, *left_out])

@@ -1,6 +1,6 @@
 """Searches in a case (고속검색), its candidates, and what a human says of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from actors.sighting.jpeg import bare
 from schemas.casework import Decision, SearchRequest
 from schemas.errors import ConflictError, ForbiddenError, GoneError, NotFoundError
+from schemas.models import Calibration
 from schemas.person import Asked, Candidate, ConfirmCandidate, DismissCandidate, RecordSearch, SearchLagged
 from schemas.road import Window
 from serve import openapi, openapi_cases, paging, positions
@@ -21,6 +22,8 @@ from serve.idempotency import OnceFor
 from serve.paging import Cursor, Limit
 from serve.reading import MinPosition, frame, view_after
 from serve.routing import router
+from serve.search.calibration import calibrations_of
+from serve.search.nobody import above_threshold, verdict
 from serve.search.protocol import Filters
 from serve.search.queries import name_of
 from serve.search.ranking import interleaved
@@ -44,6 +47,9 @@ async def search(
     request: Request, case: CaseId, body: SearchRequest, once: OnceFor, min_position: MinPosition = None
 ) -> Response:
     """Candidates, best first, over every permitted sighting, and in `coverage` what the answer rests on.
+
+    There are always candidates where there are sightings: `nobody` says that none of them reaches the threshold of its
+    model, so that the person is probably not among them.
 
     Only in an authorised open case. What was asked and found is in the case's ledger before this answers; photographs
     and embeddings lie in an object of their own, which goes with the case.
@@ -97,11 +103,13 @@ async def search(
     told = answer.events[0]
     candidates = [Candidate.model_validate(one) for one in told["candidates"]]
     position = positions.encode(answer.position)
+    calibrations = calibrations_of(await backend.search.models())
     said = {
         "position": position,
         "search": told["search"],
         "window": told["window"],
-        "candidates": shown(request, case, candidates),
+        **verdict(candidates, calibrations),
+        "candidates": shown(request, case, candidates, calibrations),
         "coverage": rested(told, answer.events),
         "persons_on_photos": person.persons,
     }
@@ -118,14 +126,17 @@ def rested(told: dict[str, Any], events: Sequence[dict[str, Any]]) -> dict[str, 
     return {"complete": whole, **coverage, "behind": lag}
 
 
-def shown(request: Request, case: str, candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
-    """Candidates with their places and times as readers see them."""
+def shown(
+    request: Request, case: str, candidates: Sequence[Candidate], calibrations: Mapping[str, Calibration]
+) -> list[dict[str, Any]]:
+    """Candidates with their places and times as readers see them, and whether each reaches its model's threshold."""
     backend: Backend = request.app.state.backend
     known = places(request, backend.view("sighting"), [one.camera for one in candidates])
     return [
         {
             "candidate": one.id,
             **one.model_dump(),
+            "above_threshold": above_threshold(one, calibrations),
             "local_time": one.time.astimezone(SEOUL).isoformat(),
             "place": known.get(one.camera),
             "picture": f"/v1/cases/{case}/pictures/{one.id}",
@@ -173,9 +184,10 @@ async def list_candidates(
     ranked = sorted((_rank(ranks[row["candidate"]], row), row["candidate"], row) for row in wanted)
     ranked = [one for one in ranked if after is None or one[:2] > after]
     following = paging.encode(ranked[limit - 1][:2]) if len(ranked) > limit else None
-    items = []
+    items, calibrations = [], calibrations_of(await backend.search.models())
     for _, candidate, row in ranked[:limit]:
-        (one,) = shown(request, case, [Candidate.model_validate({name: row[name] for name in Candidate.model_fields})])
+        seen = Candidate.model_validate({name: row[name] for name in Candidate.model_fields})
+        (one,) = shown(request, case, [seen], calibrations)
         decided = {name: row[name] for name in ("state", "found_by", "found_at", "decided_at", "decided_by", "reason")}
         items.append({**one, **decided, "likelihood": likely.get(candidate)})
     said = orjson.dumps({"items": items, "next": following}, option=orjson.OPT_UTC_Z)

@@ -685,3 +685,25 @@ async def test_the_list_interleaves_a_model_without_a_calibration_and_pages_miss
     third = await page(cursor=second["next"])
     names += [one["sighting"] for one in [*second["items"], *third["items"]]]
     assert names == ["body-0", "face-0", "body-1", "face-1", "body-2", "body-3", "body-4", "body-5", "face-0"]
+
+
+async def test_nobody_is_said_where_no_candidate_reaches_its_threshold_and_not_where_that_is_unknown(
+    streets, case, backend
+):
+    answer = await found(streets, case)
+    assert answer["nobody"] is False
+    assert [one["above_threshold"] for one in answer["candidates"]] == [True, True, True, False]
+    stranger = (0.5, 0.8, 0)
+    backend.search.seen = [seen("cam-1", "s-9", -20, stranger)]
+    answer = await found(streets, case)
+    assert (answer["nobody"], [one["above_threshold"] for one in answer["candidates"]]) == (True, [False])
+    assert "기준값에 이른 후보가 없음" in answer["nobody_ko"]
+    assert "no proof" in answer["nobody_en"]
+    backend.search.seen.append(seen("cam-1", "s-10", -21, stranger, model="face-1"))
+    answer = await found(streets, case)
+    assert (answer["nobody"], {one["above_threshold"] for one in answer["candidates"]}) == (None, {None, False})
+    assert "not known" in answer["nobody_en"]
+    backend.search.seen = []
+    assert (await found(streets, case))["nobody"] is True
+    items = (await streets.get(f"{case}/candidates", headers=KIM)).json()["items"]
+    assert {one["sighting"]: one["above_threshold"] for one in items}["s-9"] is False
