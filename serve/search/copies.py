@@ -4,6 +4,7 @@ Questions that wait for the same copy travel in one call.
 """
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ Call = Callable[..., Awaitable[Any]]
 
 CALL_S = 10.0
 """Longest call of a shard; whoever waits has a deadline of its own."""
+AGAIN_S = 2.0
+"""Time from a failure of a copy to the look whether it is well again."""
 
 
 @dataclass(slots=True)
@@ -28,6 +31,7 @@ class _Copy:
     place: Place
     waiting: list[tuple[Question, "asyncio.Future[Reply]"]] = field(default_factory=list)
     calling: asyncio.Task[None] | None = None
+    probing: asyncio.Task[None] | None = None
     failed: bool = False
 
     @property
@@ -46,7 +50,8 @@ class Copies:
 
     async def stop(self) -> None:
         """Give up the calls under way."""
-        await ended(*(task for one in self._of.values() if (task := one.calling) is not None))
+        tasks = [task for one in self._of.values() for task in (one.calling, one.probing)]
+        await ended(*(task for task in tasks if task is not None))
 
     async def ask(self, layout: int, number: int, questions: Sequence[Question], until: float) -> list[Reply]:
         """The answers of one shard by a moment of the loop's clock.
@@ -56,6 +61,9 @@ class Copies:
         """
         now = asyncio.get_running_loop().time
         copies = [self._of.setdefault(place, _Copy(place)) for place in self._places(layout, number)]
+        for one in copies:
+            if one.failed and (one.probing is None or one.probing.done()):
+                one.probing = asyncio.create_task(self._probe(one), name=f"{one.place.name} again")
         turn = next(self._turn)
         copies.sort(key=lambda one: (*one.load, (one.place.copy + turn) % self._copies))
         for left, copy in zip(range(len(copies), 0, -1), copies, strict=True):
@@ -66,6 +74,13 @@ class Copies:
                 copy.failed = True
                 failure = error
         raise failure
+
+    async def _probe(self, copy: _Copy) -> None:
+        """Have a copy that failed share the questions again once it is ready: no question pays for finding out."""
+        await asyncio.sleep(AGAIN_S)
+        with contextlib.suppress(BomnaeError, TimeoutError):
+            async with asyncio.timeout(CALL_S):
+                copy.failed = not await self._call(copy.place.name, "ready")
 
     def _places(self, layout: int, number: int) -> list[Place]:
         return [Place(layout, number, copy) for copy in range(self._copies)]

@@ -13,7 +13,7 @@ from schemas.errors import GoneError, InvalidError, UnavailableError
 from schemas.models import Calibration, ModelCard
 from schemas.person import Candidate
 from schemas.road import Window
-from serve.search import layouts
+from serve.search import copies, layouts
 from serve.search.asking import Behind, Reply
 from serve.search.covering import BEHIND_S
 from serve.search.place import Place
@@ -359,6 +359,26 @@ async def test_shards_are_added_to_a_city_that_is_searched_without_one_search_th
     await router.stop()
     assert {shards for shards, _, _ in answered} == {1, 2}
     assert all(complete and shown == world.town.best(query, 10) for _, complete, shown in answered)
+
+
+async def test_a_copy_that_failed_shares_the_questions_again_once_it_is_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "AGAIN_S", 0.02)
+    await world.opened(1, copies=2)
+    router = world.router(1, copies=2)
+    world.shards.away.add("search-1-0-0")
+    for _ in range(3):
+        await names(router, vectors(1)[0])
+    assert {name for name, _ in world.shards.calls} == {"search-1-0-1"}
+    world.shards.away.clear()
+    await names(router, vectors(1)[0])
+    await asyncio.sleep(0.1)
+    world.shards.calls.clear()
+    for _ in range(4):
+        await names(router, vectors(1)[0])
+    assert {name for name, _ in world.shards.calls} == {"search-1-0-0", "search-1-0-1"}
+    await router.stop()
 
 
 async def test_a_copy_that_hangs_leaves_time_for_the_other(world: World) -> None:
