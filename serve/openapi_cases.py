@@ -107,7 +107,8 @@ def components() -> Json:
     counts: Json = {"shards": {"type": "integer"}, "seconds": {"type": "number"}, "records": {"type": "integer"}}
     behind = _object({**counts, "why": _TEXT}, "Shards that answered without having read everything; 0: all had.")
     complete: Json = {"type": "boolean", "description": "Every shard answered, and had read everything."}
-    made["Rested"] = {"allOf": [_ref("Coverage"), _object({"complete": complete, "behind": behind}, "And how newly.")]}
+    rested = {**made["Coverage"]["properties"], "complete": complete, "behind": behind}
+    made["Rested"] = {**made["Coverage"], "properties": rested, "required": list(rested)}
     return made
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from schemas.errors import UnavailableError
 from schemas.person import Candidate, CloseCase, Lag, RecordView
@@ -707,3 +708,17 @@ async def test_nobody_is_said_where_no_candidate_reaches_its_threshold_and_not_w
     assert (await found(streets, case))["nobody"] is True
     items = (await streets.get(f"{case}/candidates", headers=KIM)).json()["items"]
     assert {one["sighting"]: one["above_threshold"] for one in items}["s-9"] is False
+
+
+async def test_answers_are_as_the_document_says(streets, case, backend):
+    document = (await streets.get("/openapi.json")).json()
+    backend.search.lag = Lag(shards=1, seconds=61.5, records=10, why="the objects are away")
+    searched = await found(streets, case)
+    await streets.post(f"{case}/candidates/cam-1.s-1/confirm", json={"reason": "가방 · the bag"}, headers=KIM)
+    told = {("searches", "post", "201", "application/json"): searched}
+    for what, media in (("candidates", "application/json"), ("route", "application/geo+json")):
+        told[what, "get", "200", media] = (await streets.get(f"{case}/{what}", headers=KIM)).json()
+    for (what, method, status, media), answer in told.items():
+        operation = document["paths"][f"/v1/cases/{{case}}/{what}"][method]
+        schema = operation["responses"][status]["content"][media]["schema"]
+        Draft202012Validator({**schema, "components": document["components"]}).validate(answer)
