@@ -7,9 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from tests.cluster.missing import Missing, people
+from schemas.person import WatchHit
+from schemas.settings import Settings
+from streams.subjects import partition
+from tests.cluster.missing import MODEL, Missing, people
 from tests.cluster.running import Running
 
 pytestmark = [pytest.mark.cluster, pytest.mark.faults, pytest.mark.timeout(400)]
@@ -88,3 +92,110 @@ def test_after_a_kill_answers_equal_a_brute_force_over_what_was_acknowledged(cit
     coverage = missing.search(queries[0]).json()["coverage"]
     assert coverage["rows_permitted"] == coverage["rows_scanned"] == len(missing.seen)
     assert coverage["shards_answered"] == coverage["shards"]
+
+
+@pytest.fixture(scope="module")
+def divided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A city whose search has two shards, one copy each."""
+    running = Running(tmp_path_factory.mktemp("divided") / "data", {"BOMNAE_SEARCH_SHARDS": "2"})
+    running.start()
+    yield running
+    assert running.stop() == 0, running.said()
+
+
+class Watched:
+    """Somebody is watched for, and seen again and again at every camera while searches go on; see `Traffic`."""
+
+    def __init__(self, missing: Missing) -> None:
+        self.missing, self.person = missing, people(1, 7)[0]
+        self.expected, self.whole, self.partial, self.wrong = set[str](), 0, 0, list[Any]()
+        body = {"embedding": self.person.tolist(), "model": MODEL, "min_probability": 0.9}
+        url = f"/v1/cases/{missing.case}/watches"
+        answer = missing.city.api.post(url, json=body, headers=missing.police)
+        assert answer.status_code == 201, answer.text
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._search)]
+
+    def _send(self) -> None:
+        seed = 5000
+        while not self._ended.is_set():
+            (hit, *_) = self.missing.see(np.vstack([self.person, people(2, seed)]), seed % len(self.missing.cameras))
+            self.expected.add(hit)
+            seed += 1
+
+    def _search(self) -> None:
+        while not self._ended.is_set():
+            with suppress(httpx.HTTPError):
+                answer = self.missing.search(people(1, 5)[0], 40)
+                if answer.status_code == 201:
+                    self._judge(answer.json())
+
+    def _judge(self, answer: dict[str, Any]) -> None:
+        coverage = answer["coverage"]
+        shards = {shard_of(one["camera"]) for one in answer["candidates"]}
+        if coverage["shards_answered"] == 2:
+            self.whole += 1
+            right = shards == {0, 1}
+        else:
+            self.partial += 1
+            right = coverage["shards_answered"] == 1 and len(shards) == 1 and not coverage["complete"]
+            right = right and coverage["hours_missing"] > 0 and coverage["cameras"] == len(self.missing.cameras)
+        if not right:
+            self.wrong.append(answer)
+
+    @contextmanager
+    def running(self) -> Iterator["Watched"]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            for thread in self._threads:
+                thread.join()
+
+    def hits(self) -> list[str]:
+        """What the ledger says, in its order."""
+        found, cursor, url = list[str](), "", f"/v1/cases/{self.missing.case}/ledger"
+        while cursor is not None:
+            params = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
+            answer = self.missing.city.api.get(url, params=params, headers=self.missing.police)
+            if answer.status_code >= 500:
+                raise httpx.HTTPError(answer.text)
+            page = answer.json()
+            hits = [one["data"]["candidate"]["sighting"] for one in page["items"] if one["type"] == WatchHit.type]
+            found, cursor = found + hits, page["next"]
+        return found
+
+
+def told_all(watched: Watched) -> list[str] | None:
+    """The hits, once every sighting of the person is among them."""
+    hits = watched.hits()
+    return hits if set(hits) >= watched.expected else None
+
+
+def shard_of(camera: str) -> int:
+    return partition(camera, Settings().sighting_shards) % 2
+
+
+def test_a_killed_shard_makes_answers_that_say_so_and_no_hit_is_lost_or_told_twice(divided: Running) -> None:
+    missing = Missing(divided, "divided", cameras=8)
+    assert {shard_of(camera) for camera in missing.cameras} == {0, 1}
+    for camera in range(8):
+        missing.see(people(10, 100 + camera), camera)
+    divided.until(lambda: missing.found(people(1, 5)[0], 100) == missing.best(people(1, 5)[0], 100))
+    with Watched(missing).running() as watched:
+        divided.until(lambda: watched.whole > 2)
+        for turn in range(4):
+            partial, whole = watched.partial, watched.whole
+            divided.until(lambda: len(divided.descendants("ray::SearchActor")) == 2)
+            sorted(divided.descendants("ray::SearchActor"), key=lambda one: one.pid)[turn % 2].kill()
+            divided.until(lambda partial=partial: watched.partial > partial)
+            divided.until(lambda whole=whole: watched.whole > whole)
+        divided.kill("ray::ShardActor")
+        before = len(watched.expected)
+        divided.until(lambda: len(watched.expected) > before + 3)
+    assert watched.wrong == []
+    assert len(watched.expected) > 10
+    hits = divided.until(lambda: told_all(watched))
+    assert sorted(hits) == sorted(watched.expected)
