@@ -18,14 +18,14 @@ from actors.sighting import presence
 from actors.sighting.context import SightingContext
 from schemas.errors import DivergenceError, ObjectError
 from schemas.registry import read_event
-from schemas.sighting import BlocksExpired, SightingsErased
+from schemas.sighting import BlocksExpired, BlocksLost, SightingsErased
 from streams.blobs import Blobs
 from streams.connection import Connection
 from streams.ingest import IngestSource
 from streams.log import EventStore, Record, read_batches
 from streams.snapshots import Snapshots
 
-_ERASING = frozenset({SightingsErased.type, BlocksExpired.type})
+_ERASING = frozenset({SightingsErased.type, BlocksExpired.type, BlocksLost.type})
 _ERASING_S, _ERASING_TRIES = 5.0, 10
 """How long a running city may take to delete what its log has just told to be gone."""
 

@@ -185,6 +185,13 @@ class CompleteErasure(SightingCommand):
     last: bool = True
 
 
+class GiveUpBlocks(SightingCommand):
+    """Tell that an erasure has to look into blocks which nobody can read, and goes on without them."""
+
+    erasure: EntityId
+    blocks: Annotated[tuple[Sha256, ...], Field(min_length=1, max_length=MAX_ERASED)]
+
+
 class SightingEvent(Event):
     """An event of one camera."""
 
@@ -240,6 +247,18 @@ class SightingsErased(SightingEvent):
     last: bool
 
 
+class BlocksLost(SightingEvent):
+    """Part of a receipt: these blocks were missing or damaged for too long to wait for what is to be erased of them.
+
+    They are given up whole: should one come back, it is deleted, whatever else was in it. `rows` are theirs.
+    """
+
+    type: ClassVar[str] = "city.sighting.blocks-lost.v1"
+    erasure: EntityId
+    blocks: tuple[Sha256, ...]
+    rows: int
+
+
 class BlocksExpired(SightingEvent):
     """The retention of these blocks has ended: they are deleted and every segment forgets them; `rows` are theirs."""
 
@@ -268,12 +287,13 @@ class CameraRestored(SightingEvent):
     since: UtcTime
 
 
-COMMANDS: tuple[type[SightingCommand], ...] = (RegisterCamera, RequestErasure, CompleteErasure)
+COMMANDS: tuple[type[SightingCommand], ...] = (RegisterCamera, RequestErasure, CompleteErasure, GiveUpBlocks)
 EVENTS: tuple[type[SightingEvent], ...] = (
     CameraRegistered,
     SightingsObserved,
     ErasureRequested,
     SightingsErased,
+    BlocksLost,
     BlocksExpired,
     CameraHeard,
     CameraSilent,

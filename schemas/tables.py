@@ -252,7 +252,7 @@ ERASURES = pa.schema(
         "segments": pa.uint64(),
     }
 )
-"""`erased_at` is null while it is under way; the receipts are the camera's events `sightings-erased`."""
+"""`erased_at` is null while it is under way; receipts are the camera's events `sightings-erased` and `blocks-lost`."""
 
 PUBLISHED: dict[str, dict[str, pa.Schema]] = {
     "facility": {"facilities": FACILITIES, "sensors": SENSORS, "alarms": ALARMS},

@@ -9,17 +9,19 @@ from schemas.errors import ConflictError, InvalidError, NotFoundError
 from schemas.sighting import (
     BlockErased,
     BlocksExpired,
+    BlocksLost,
     CameraRegistered,
     CameraSilent,
     CompleteErasure,
     ErasureRequested,
+    GiveUpBlocks,
     RegisterCamera,
     RequestErasure,
     SightingEvent,
     SightingsErased,
 )
 
-AnySightingCommand = RegisterCamera | RequestErasure | CompleteErasure
+AnySightingCommand = RegisterCamera | RequestErasure | CompleteErasure | GiveUpBlocks
 
 FUTURE = timedelta(minutes=5)
 """How far a camera's clock may run ahead."""
@@ -42,6 +44,8 @@ def decide(state: State, command: AnySightingCommand) -> list[SightingEvent]:
             return _request(state, command)
         case CompleteErasure():
             return _complete(state, command)
+        case GiveUpBlocks():
+            return _give_up(state, command)
         case _:
             assert_never(command)
 
@@ -82,8 +86,7 @@ def _request(state: State, command: RequestErasure) -> list[SightingEvent]:
 
 def _complete(state: State, command: CompleteErasure) -> list[SightingEvent]:
     camera = _camera(state, command.camera)
-    if (erasure := camera.erasures.get(command.erasure)) is None:
-        raise NotFoundError(f"erasure of camera {command.camera!r}", command.erasure)
+    erasure = _erasure(camera, command.camera, command.erasure)
     if erasure.erased_at is not None or _told_before(erasure, command):
         return []
     for told in command.blocks:
@@ -101,6 +104,16 @@ def _complete(state: State, command: CompleteErasure) -> list[SightingEvent]:
             last=command.last,
         )
     ]
+
+
+def _give_up(state: State, command: GiveUpBlocks) -> list[SightingEvent]:
+    camera = _camera(state, command.camera)
+    erasure = _erasure(camera, command.camera, command.erasure)
+    lost = tuple(name for name in command.blocks if name in camera.blocks)
+    if erasure.erased_at is not None or not lost:
+        return []
+    rows = sum(camera.blocks[name].rows for name in lost)
+    return [BlocksLost(at=command.at, camera=command.camera, erasure=command.erasure, blocks=lost, rows=rows)]
 
 
 def _told_before(erasure: Erasure, command: CompleteErasure) -> bool:
@@ -131,6 +144,12 @@ def _check_whole(camera: Camera, erasure: Erasure, command: CompleteErasure) -> 
 
 def _within(block: Block, start: int, end: int) -> bool:
     return block.rows > 0 and start <= block.first and block.last < end
+
+
+def _erasure(camera: Camera, camera_id: str, erasure: str) -> Erasure:
+    if (known := camera.erasures.get(erasure)) is None:
+        raise NotFoundError(f"erasure of camera {camera_id!r}", erasure)
+    return known
 
 
 def _camera(state: State, camera: str) -> Camera:

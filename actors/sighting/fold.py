@@ -10,6 +10,7 @@ from actors.sighting.state import Block, Camera, Erasure, State
 from schemas.base import Event, micros
 from schemas.sighting import (
     BlocksExpired,
+    BlocksLost,
     CameraHeard,
     CameraRegistered,
     CameraRestored,
@@ -35,6 +36,8 @@ def evolve(state: State, event: Event) -> None:
             _observe(state, camera, event)
         elif isinstance(event, BlocksExpired):
             _expire(state, camera, event)
+        elif isinstance(event, BlocksLost):
+            _lose(state, camera, event)
         elif isinstance(event, ErasureRequested):
             camera.erasures[event.erasure] = Erasure(event)
             state.touch("erasure", event.camera, event.erasure)
@@ -93,6 +96,16 @@ def _expire(state: State, camera: Camera, event: BlocksExpired) -> None:
     for name in over:
         camera.seen.remove(camera.rests.pop(name).keys)
         state.drop("rest", event.camera, name)
+    camera.take_stock()
+
+
+def _lose(state: State, camera: Camera, event: BlocksLost) -> None:
+    for name in event.blocks:
+        if (block := camera.blocks.pop(name, None)) is not None:
+            state.drop("block", event.camera, name)
+            # Its ids stay known: what was in it is not taken again.
+            camera.rests[name] = replace(block, rows=0)
+            state.touch("rest", event.camera, name)
     camera.take_stock()
 
 

@@ -3,7 +3,7 @@
 from actors.sighting.blocks import name_of
 from actors.sighting.state import State
 from schemas.base import Event
-from schemas.sighting import BlocksExpired, SightingsErased
+from schemas.sighting import BlocksExpired, BlocksLost, SightingsErased
 
 
 def expected(state: State) -> dict[str, str]:
@@ -21,7 +21,7 @@ def gone(event: Event) -> list[str]:
     match event:
         case SightingsErased():
             return [name_of(told.before) for told in event.blocks if told.before != told.after]
-        case BlocksExpired():
+        case BlocksExpired() | BlocksLost():
             return [name_of(block) for block in event.blocks]
         case _:
             return []

@@ -12,11 +12,26 @@ from datetime import datetime
 from typing import TypeVar
 
 import orjson
+import pyarrow as pa
 
 from schemas.base import Command, from_micros, micros
-from schemas.errors import BomnaeError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from schemas.errors import (
+    BomnaeError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+)
 from schemas.person import Candidate, CompleteCaseErasure, RecordHits
-from schemas.sighting import BlockErased, CompleteErasure, ErasureRequested, RequestErasure, SegmentErased
+from schemas.sighting import (
+    BlockErased,
+    CompleteErasure,
+    ErasureRequested,
+    GiveUpBlocks,
+    RequestErasure,
+    SegmentErased,
+)
 from serve.search import blocks, queries
 from serve.search.cases import CASE
 from serve.search.catalogue import Block, Task
@@ -36,6 +51,9 @@ Forget = Callable[[str], Awaitable[object]]
 
 SYSTEM = "system"
 AGAIN_S = 5.0
+HOUR = 3_600_000_000
+LOST_AFTER = 24 * HOUR
+"""How long an erasure waits for a block that is missing or damaged, in µs; a day lets a disk or a bucket come back."""
 _TOLD_AT_ONCE = 2000
 _HITS_AT_ONCE = 100
 _NAMED_AT_ONCE = 1000
@@ -74,7 +92,7 @@ class Duties:
 
     async def _erase_all(self) -> int:
         failed = 0
-        for task in self._shard.catalogue.tasks(ERASE):
+        for task in _first_of_cameras(self._shard.catalogue.tasks(ERASE)):
             failed += await self._tried(task, self._erase(task))
         for task in self._shard.catalogue.tasks(CASE):
             failed += await self._tried(task, self._end(task))
@@ -127,10 +145,11 @@ class Duties:
         camera, erasure = task.key.split("/")
         asked = next((one for one in self._shard.holdings.pending(camera) if one.erasure == erasure), None)
         if asked is None:
+            await self._shard.blobs.delete(_plan_of(camera, erasure))
             self._shard.catalogue.done(ERASE, task.key)
             return
         segments = await self._others(task.data["shard"], task.data["sequence"], camera, erasure)
-        plan = await self._plan(asked)
+        plan = await self._plan(asked, task)
         for one in plan:
             await self._shard.blobs.delete(blocks.name_of(one.before))
         segments += self._shard.holdings.receipts(camera, erasure)
@@ -150,11 +169,14 @@ class Duties:
             )
             if refusal is not None:
                 raise refusal
-        await self._shard.blobs.delete(_plan_of(asked))
+        await self._shard.blobs.delete(_plan_of(camera, erasure))
 
-    async def _plan(self, asked: ErasureRequested) -> list[BlockErased]:
-        """Which blocks become what. Kept as an object before anything is deleted, and continued after a crash."""
-        name, blobs = _plan_of(asked), self._shard.blobs
+    async def _plan(self, asked: ErasureRequested, task: Task) -> list[BlockErased]:
+        """Which blocks become what. Kept as an object before anything is deleted, and continued after a crash.
+
+        Raises `UnavailableError` while a block that it has to look into cannot be read.
+        """
+        name, blobs = _plan_of(asked.camera, asked.erasure), self._shard.blobs
         kept = [BlockErased.model_validate(one) for one in orjson.loads(await blobs.get(name) or b"[]")]
         there = {one.block: one for one in self._touched(asked)}
         plan = [one for one in kept if one.before in there]
@@ -162,10 +184,38 @@ class Duties:
             # Expired meanwhile, and what was to replace it with it.
             if one.after and one.before not in there and not self._shard.catalogue.blocks("block = ?", one.after):
                 await blobs.delete(blocks.name_of(one.after))
-        changes = [await self._rewritten(block, asked) for block in sorted(there.keys() - {one.before for one in kept})]
-        plan += [one for one in changes if one is not None]
+        unread: list[str] = []
+        for block in sorted(there.keys() - {one.before for one in kept}):
+            if (table := await blocks.fetch(blobs, block)) is None:
+                unread.append(block)
+            elif (change := await self._rewritten(block, table, asked)) is not None:
+                plan.append(change)
         await blobs.put(name, orjson.dumps([one.model_dump() for one in plan]))
+        if unread:
+            await self._wait_for(unread, asked, task)
         return plan
+
+    async def _wait_for(self, unread: Sequence[str], asked: ErasureRequested, task: Task) -> None:
+        """Raise `UnavailableError`: now or later the log says what became of these blocks.
+
+        It may have said so already and not have been read here: then they are replaced or gone, and asking again finds
+        that. Those that stay away too long are given up, so that an erasure ends.
+        """
+        now = self._clock()
+        since = {block: task.data.get("unread", {}).get(block, now) for block in unread}
+        self._shard.catalogue.add_task(ERASE, task.key, {**task.data, "unread": since})
+        lost = [block for block in unread if now - since[block] >= LOST_AFTER][:_TOLD_AT_ONCE]
+        if lost:
+            logger.warning("%s: %d blocks of %s are lost, first %s", task.key, len(lost), asked.camera, lost[0])
+            command = GiveUpBlocks(
+                camera=asked.camera, erasure=asked.erasure, blocks=tuple(lost), at=self._now, by=SYSTEM
+            )
+            if (refusal := await self._command(command)) is not None:
+                raise refusal
+        raise UnavailableError(
+            f"{len(unread)} blocks of {asked.camera} are missing or damaged, first {unread[0]}: put them back, or they "
+            f"are given up {LOST_AFTER // HOUR} hours after they were first missed"
+        )
 
     def _touched(self, asked: ErasureRequested) -> list[Block]:
         if asked.window is None:
@@ -173,10 +223,7 @@ class Duties:
         start, end = micros(asked.window.start), micros(asked.window.end)
         return self._shard.catalogue.blocks("camera = ? AND last >= ? AND first < ?", asked.camera, start, end)
 
-    async def _rewritten(self, block: str, asked: ErasureRequested) -> BlockErased | None:
-        table = await blocks.fetch(self._shard.blobs, block)
-        if table is None:
-            return None
+    async def _rewritten(self, block: str, table: pa.Table, asked: ErasureRequested) -> BlockErased | None:
         rest = await asyncio.to_thread(blocks.without, table, asked)
         if rest.num_rows == table.num_rows:
             return None
@@ -239,8 +286,19 @@ class Duties:
         return tuple(erasures)
 
 
-def _plan_of(asked: ErasureRequested) -> str:
-    return f"erasures/{asked.camera}.{asked.erasure}.json"
+def _plan_of(camera: str, erasure: str) -> str:
+    return f"erasures/{camera}.{erasure}.json"
+
+
+def _first_of_cameras(tasks: Sequence[Task]) -> list[Task]:
+    """Of each camera the erasure that was asked for first: the next is planned over the blocks that this one leaves.
+
+    A task goes when the log that says so has been read here, and with it what became of the blocks.
+    """
+    first: dict[str, Task] = {}
+    for task in sorted(tasks, key=lambda one: int(one.data["sequence"])):
+        first.setdefault(task.key.split("/")[0], task)
+    return list(first.values())
 
 
 def _parts(all_of: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:

@@ -1,7 +1,7 @@
 """What a search shard holds, and what each event does to it. Called by one thread at a time, but for reading."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
@@ -11,6 +11,7 @@ import pyarrow as pa
 from schemas.base import Event, micros
 from schemas.sighting import (
     BlocksExpired,
+    BlocksLost,
     CameraFacts,
     CameraRegistered,
     CameraRestored,
@@ -75,7 +76,9 @@ class Holdings:
             case ErasureRequested():
                 self._requested(event, shard, sequence)
             case SightingsErased():
-                self._erased(event)
+                self._erased(event, shard)
+            case BlocksLost():
+                self._gone(event.blocks, shard)
             case BlocksExpired():
                 self._expired(event, shard)
             case CameraSilent():
@@ -111,12 +114,8 @@ class Holdings:
             self.add(block, table)
 
     def add(self, block: Block, table: pa.Table) -> None:
-        """Take the rows of a block, but for those that a pending erasure hides; searchable after `settle`.
-
-        What comes late into the window of an erasure is erased with the rest, as long as that is not completed.
-        """
-        for asked in self.pending(block.camera):
-            table = without(table, asked)
+        """Take the rows of a block that no erasure is about; searchable after `settle`."""
+        table = self.left_of(block, table)
         self.missing = tuple(one for one in self.missing if one.block != block.block)
         pool = Pool(block.model, block.dimensions, block.camera_group)
         self._waiting.setdefault(pool, []).append((block, table))
@@ -140,6 +139,19 @@ class Holdings:
                     continue
                 for hit in self.watching.match(pool.model, pool.dimensions, table, block.observed):
                     self.catalogue.add_task(HITS, hit.key, hit.to_dict())
+
+    def left_of(self, block: Block, table: pa.Table) -> pa.Table:
+        """A block without the rows that an erasure is about, completed or not.
+
+        What comes late into the window of an erasure is erased with the rest, as long as that is not completed. A block
+        that was not there while an erasure was done may come back as it was; none can hold what was erased before it.
+        """
+        found = self.catalogue.ask(
+            "SELECT event FROM erasures WHERE camera = ? AND (NOT done OR sequence >= ?)", block.camera, block.sequence
+        )
+        for (event,) in found:
+            table = without(table, ErasureRequested.model_validate_json(event))
+        return table
 
     def pending(self, camera: str) -> list[ErasureRequested]:
         """The erasures of a camera that are asked for and not completed."""
@@ -179,7 +191,9 @@ class Holdings:
         )
         return [SegmentErased.model_validate_json(receipt) for (receipt,) in found]
 
-    def _erased(self, event: SightingsErased) -> None:
+    def _erased(self, event: SightingsErased, shard: int) -> None:
+        # Once more, though whoever erased them has deleted them: a shard of another layout may have put one back.
+        self._delete([one.before for one in event.blocks if one.before != one.after], shard)
         for one in event.blocks:
             for block in self.catalogue.blocks("block = ?", one.before):
                 self.catalogue.forget_block(one.before)
@@ -197,13 +211,19 @@ class Holdings:
         self.catalogue.done(ERASE, f"{event.camera}/{event.erasure}")
 
     def _expired(self, event: BlocksExpired, shard: int) -> None:
-        for block in event.blocks:
-            self.catalogue.forget_block(block)
-            if self._dutiful("sighting", shard):
-                self.catalogue.add_task(DELETE, block, {})
-        self.missing = tuple(one for one in self.missing if one.block not in event.blocks)
+        self._gone(event.blocks, shard)
         before = micros(event.at) - self.cameras[event.camera].retention_us
         self.catalogue.do("INSERT OR REPLACE INTO cuts VALUES (?, ?)", event.camera, before)
+
+    def _gone(self, blocks: Sequence[str], shard: int) -> None:
+        for block in blocks:
+            self.catalogue.forget_block(block)
+        self.missing = tuple(self.catalogue.blocks("state = ?", MISSING))
+        self._delete(blocks, shard)
+
+    def _delete(self, blocks: Sequence[str], shard: int) -> None:
+        for block in blocks if self._dutiful("sighting", shard) else ():
+            self.catalogue.add_task(DELETE, block, {})
 
     def trim(self) -> int:
         """Remove from the segments what has expired since the last time; how many rows."""

@@ -163,7 +163,8 @@ class SearchShard:
         found = {one.block: one for one in self.catalogue.blocks("observed >= ?", micros(asked.at))}
         for name, table in (await self._tables(found)).items():
             block = found[name]
-            for hit in self._watching.match(block.model, block.dimensions, table, block.observed):
+            left = self.holdings.left_of(block, table)
+            for hit in self._watching.match(block.model, block.dimensions, left, block.observed):
                 if self._dutiful("sighting", block.shard):
                     self.catalogue.add_task(HITS, hit.key, hit.to_dict())
 
@@ -253,9 +254,9 @@ class SearchShard:
         found = self.catalogue.blocks("camera = ? AND first <= ? AND last >= ?", camera, time, time)
         for block in found:
             table = await blocks.fetch(self.blobs, block.block)
-            for asked in self.holdings.pending(camera):
-                table = table if table is None else blocks.without(table, asked)
-            if table is not None and (row := blocks.row_of(table, sighting)) is not None:
+            if table is None:
+                continue
+            if (row := blocks.row_of(self.holdings.left_of(block, table), sighting)) is not None:
                 return row
         return None
 

@@ -211,6 +211,9 @@ def sighting() -> list[Step]:
     window = r.Window(start=_at(0), end=_at(5))
     rest = s.BlockErased(before=left, after="", rows=1, left=0)
     third = {**seen.row(f"{CAMERA}.3", CAMERA), "time": _at(205).isoformat()}
+    lost = seen.row(f"{CAMERA}.4", CAMERA, time=_at(225))
+    city.observe(_sees(4, 230, seen.arrow([lost])))
+    unread = city.blocks(CAMERA)[-1]
     one = orjson.dumps({name: value for name, value in third.items() if value is not None})
     return [
         (0, registered),
@@ -223,6 +226,11 @@ def sighting() -> list[Step]:
         _by(215, s.RequestErasure, erasure="erasure-2", window=window, reason="구간 삭제 · that window"),
         _by(220, s.CompleteErasure, erasure="erasure-2", blocks=(rest,), segments=(), last=False),
         _by(221, s.CompleteErasure, erasure="erasure-2", blocks=(), segments=()),
+        (230, _sees(4, 230, seen.arrow([lost]))),
+        _by(240, s.RequestErasure, erasure="erasure-3", sightings=(f"{CAMERA}.4",), reason="요청 · on request"),
+        _by(250, s.GiveUpBlocks, erasure="erasure-3", blocks=(unread,)),
+        _by(251, s.CompleteErasure, erasure="erasure-3", blocks=(), segments=()),
+        (300, _sees(5, 300, seen.arrow([seen.row(f"{CAMERA}.5", CAMERA, time=_at(299))]))),
         (90_000, None),
     ]
 

@@ -1,6 +1,7 @@
 """Duties of a search shard: erasures, expiry, ended cases, hits; begun again wherever they were cut off."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from actors.sighting.blocks import name_of
-from schemas.base import from_micros
+from schemas.base import Event, from_micros
 from schemas.errors import ConflictError, UnavailableError
 from schemas.person import (
     AuthoriseCase,
@@ -25,9 +26,10 @@ from schemas.person import (
 )
 from schemas.registry import read_event
 from schemas.road import Window
-from schemas.sighting import BlocksExpired, RequestErasure, SegmentErased, SightingsErased
+from schemas.sighting import BlocksExpired, BlocksLost, RequestErasure, SegmentErased, SightingsErased
 from serve.search import blocks, queries
-from serve.search.duties import Duties
+from serve.search.catalogue import OPEN
+from serve.search.duties import LOST_AFTER, Duties
 from serve.search.protocol import Query
 from serve.search.queries import Sought, digest_of
 from serve.search.shard import SearchShard
@@ -79,20 +81,25 @@ class World:
         return shard, Duties(shard, self.office.submit, others, self.forget, lambda: self.town.now)
 
     async def settle(self, shard: SearchShard, duties: Duties) -> None:
-        for _ in range(4):
+        for _ in range(4 + len(shard.catalogue.tasks())):
             await self.town.catch_up(shard)
             await duties.work()
         await self.town.catch_up(shard)
         await shard.tend()
 
     def receipts(self) -> list[SightingsErased]:
-        events = [
+        return [one for one in self._events() if isinstance(one, SightingsErased)]
+
+    def lost(self) -> list[BlocksLost]:
+        return [one for one in self._events() if isinstance(one, BlocksLost)]
+
+    def _events(self) -> list[Event]:
+        return [
             read_event(record.type, record.data)
             for log in self.town.logs
             for record in log.records
             if "_shard" not in record.subject
         ]
-        return [one for one in events if isinstance(one, SightingsErased)]
 
 
 class _Direct:
@@ -111,10 +118,10 @@ async def world(tmp_path: Path) -> World:
     return world
 
 
-async def request(world: World, start: int, end: int) -> None:
+async def request(world: World, start: int, end: int, erasure: str = "e-1") -> None:
     command = RequestErasure(
         camera="cam-0",
-        erasure="e-1",
+        erasure=erasure,
         window=Window(start=from_micros(start), end=from_micros(end)),
         reason="asked",
         at=from_micros(NOW),
@@ -187,6 +194,122 @@ async def test_an_erasure_that_is_cut_off_anywhere_ends_the_same(world: World, c
     assert (reply.rested.permitted, reply.rested.scanned) == (6, 6)
     assert len([name for name in world.town.blobs.blobs if name.startswith("blocks/")]) == 1
     assert all(row.tobytes() not in b"".join(world.town.blobs.blobs.values()) for row in seen[:14])
+
+
+async def rebuilt(world: World) -> SearchShard:
+    """A shard that knows nothing but the log and the objects."""
+    world.town.folder = world.town.folder / "anew"
+    shard, duties = await world.duties()
+    await world.settle(shard, duties)
+    return shard
+
+
+def rows_in_objects(world: World, rows: np.ndarray) -> list[int]:
+    everything = b"".join(world.town.blobs.blobs.values())
+    return [number for number, row in enumerate(rows) if row.tobytes() in everything]
+
+
+async def test_two_erasures_of_one_block_take_both_their_rows(world: World) -> None:
+    seen = vectors(10, 1)
+    await world.town.see("cam-0", seen, NOW - HOUR)
+    shard, duties = await world.duties()
+    await request(world, NOW - HOUR, NOW - HOUR + 2_000_000)
+    await request(world, NOW - HOUR + 3_000_000, NOW - HOUR + 5_000_000, "e-2")
+    await world.settle(shard, duties)
+    assert [(one.erasure, one.rows) for one in world.receipts()] == [("e-1", 2), ("e-2", 2)]
+    left = [2, 5, 6, 7, 8, 9]
+    assert rows_in_objects(world, seen) == left
+    for one in (shard, await rebuilt(world)):
+        reply = await found(one, seen[3], 20)
+        assert sorted(ids(reply)) == [f"cam-0:1-{number}" for number in left]
+        assert (reply.rested.permitted, reply.rested.scanned) == (6, 6)
+        assert await one.row_of("cam-0:1-3", "cam-0", NOW - HOUR + 3_000_000) is None
+
+
+async def test_of_two_layouts_that_erase_at_once_neither_leaves_a_block_behind(world: World) -> None:
+    seen = vectors(10, 1)
+    await world.town.see("cam-0", seen, NOW - HOUR)
+    old, duties = await world.duties()
+    world.town.folder = world.town.folder / "new layout"
+    new, others = await world.duties()
+    await request(world, NOW - HOUR, NOW - HOUR + 2_000_000)
+    await request(world, NOW - HOUR + 3_000_000, NOW - HOUR + 5_000_000, "e-2")
+    await world.town.catch_up(new)
+    await world.town.catch_up(old)
+    await duties.work()
+    assert await others.work() == 1  # the block is gone, and it has not read yet that it was replaced
+    between = dict(world.town.blobs.blobs)
+    await world.town.catch_up(old)
+    await duties.work()
+    world.town.blobs.blobs |= between  # written by the new one, so late that the old one has rewritten it once more
+    await world.settle(new, others)
+    assert [(one.erasure, one.rows) for one in world.receipts()] == [("e-1", 2), ("e-2", 2)]
+    assert rows_in_objects(world, seen) == [2, 5, 6, 7, 8, 9]
+    assert len([name for name in world.town.blobs.blobs if name.startswith("blocks/")]) == 1
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_a_block_that_cannot_be_read_holds_the_receipt_back_until_it_is_there_again(
+    world: World, damaged: bool
+) -> None:
+    seen = vectors(10, 1)
+    name = name_of((await world.town.see("cam-0", seen, NOW - HOUR)).block)
+    shard, duties = await world.duties()
+    data = world.town.blobs.blobs.pop(name)
+    if damaged:
+        world.town.blobs.blobs[name] = data[:-1]
+    await request(world, NOW - HOUR, NOW - HOUR + 2_000_000)
+    await world.settle(shard, duties)
+    assert world.receipts() == []
+    shard.close()
+    world.town.blobs.blobs[name] = data
+    again, more = await world.duties()
+    assert sorted(ids(await found(again, seen[0], 20))) == [f"cam-0:1-{number}" for number in range(2, 10)]
+    await world.settle(again, more)
+    assert [(one.erasure, one.rows) for one in world.receipts()] == [("e-1", 2)]
+    assert rows_in_objects(world, seen) == list(range(2, 10))
+
+
+@pytest.mark.parametrize("end", [2_000_000, HOUR])
+async def test_a_block_that_stays_away_is_told_to_be_lost_and_deleted_should_it_come_back(
+    world: World, end: int
+) -> None:
+    seen = vectors(10, 1)
+    event = await world.town.see("cam-0", seen, NOW - HOUR)
+    shard, duties = await world.duties()
+    data = world.town.blobs.blobs.pop(name_of(event.block))
+    await request(world, NOW - HOUR, NOW - HOUR + end)
+    await world.settle(shard, duties)
+    world.town.now += LOST_AFTER - 1
+    await world.settle(shard, duties)
+    assert world.lost() == world.receipts() == []
+    world.town.now += 1
+    await world.settle(shard, duties)
+    assert [(one.erasure, one.blocks, one.rows) for one in world.lost()] == [("e-1", (event.block,), 10)]
+    assert [(one.erasure, one.rows) for one in world.receipts()] == [("e-1", 0)]
+    assert not shard.catalogue.tasks()
+    world.town.blobs.blobs[name_of(event.block)] = data
+    anew = await rebuilt(world)
+    assert rows_in_objects(world, seen) == []
+    hidden = {f"cam-0:1-{number}" for number in range(2 if end < HOUR else 10)}
+    assert not hidden & set(ids(await found(anew, seen[0], 20)))
+
+
+async def test_a_block_that_comes_back_as_it_was_does_not_bring_back_what_was_erased(world: World) -> None:
+    seen = vectors(10, 1)
+    event = await world.town.see("cam-0", seen, NOW - HOUR)
+    whole = dict(world.town.blobs.blobs)
+    shard, duties = await world.duties()
+    await request(world, NOW - HOUR, NOW - HOUR + 2_000_000)
+    await world.settle(shard, duties)
+    # As a shard knows it that missed the block while it was erased, and has not read what replaced it.
+    (after,) = shard.catalogue.blocks("camera = 'cam-0'")
+    shard.catalogue.put_block(replace(after, block=event.block, rows=10, state=OPEN))
+    shard.close()
+    world.town.blobs.blobs |= whole
+    again, _ = await world.duties()
+    assert sorted(ids(await found(again, seen[0], 20))) == [f"cam-0:1-{number}" for number in range(2, 10)]
+    assert await again.row_of("cam-0:1-1", "cam-0", NOW - HOUR + 1_000_000) is None
 
 
 async def test_no_receipt_before_every_copy_has_forgotten(world: World) -> None:

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from actors.sighting import presence
 from schemas.errors import ConflictError, InvalidError, NotFoundError
 from schemas.sighting import (
     BlockErased,
     BlocksExpired,
+    BlocksLost,
     CameraSilent,
     CompleteErasure,
+    GiveUpBlocks,
     SegmentErased,
     SightingsErased,
 )
@@ -100,6 +103,27 @@ def test_an_erasure_told_in_parts_ends_with_the_last() -> None:
     assert city.context.tables(city.state)["erasures"].to_pylist()[0]["erased_at"] is None
     assert names(city.do(complete(gone(partly, 1, 1, A)))) == ["sightings-erased"]
     assert city.context.tables(city.state)["erasures"].to_pylist()[0]["rows"] == 3
+
+
+def test_a_block_that_nobody_can_read_is_given_up_and_the_erasure_ends_without_it() -> None:
+    city, inside, partly = observed()
+    give_up = GiveUpBlocks(at=at(150), by="search", camera="cam-1", erasure="e-1", blocks=(inside, B))
+    (lost,) = city.do(give_up)
+    assert isinstance(lost, BlocksLost)
+    assert (lost.erasure, lost.blocks, lost.rows) == ("e-1", (inside,), 2)
+    assert city.do(give_up) == []
+    assert city.blocks() == [partly]
+    assert names(city.do(complete(gone(partly, 1, 1, A)))) == ["sightings-erased"]
+    assert city.do(give_up.model_copy(update={"blocks": (A,)})) == []
+    assert city.hear(row("s-1", seconds=70), seconds=300) == ["camera-heard"]
+    loaded = city.context.load(city.context.dump(city.state))
+    assert city.context.digest(loaded) == city.digest
+    assert not presence.expected(city.state).keys() & set(presence.gone(lost))
+
+
+def test_blocks_are_given_up_for_an_erasure_that_there_is() -> None:
+    with pytest.raises(NotFoundError):
+        City(register()).do(GiveUpBlocks(at=at(150), by="search", camera="cam-1", erasure="e-9", blocks=(A,)))
 
 
 @pytest.mark.parametrize(
