@@ -208,7 +208,7 @@ class CameraRegistered(SightingEvent):
 
 
 class SightingsObserved(SightingEvent):
-    """A block of sightings of one camera and one model is kept, and can be searched.
+    """A block of sightings of one camera, one model and one day (UTC) is kept, and can be searched.
 
     `block` is the SHA-256 of the object and its reference; `first` and `last` the times of its rows; `keys` the 64-bit
     keys of the ids, base64 of little-endian integers in row order.

@@ -1,4 +1,4 @@
-"""Blocks: the erasable objects that hold the rows of one camera, one model and one message."""
+"""Blocks: the erasable objects that hold the rows of one camera, model, message and day (UTC)."""
 
 import hashlib
 

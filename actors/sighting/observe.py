@@ -15,8 +15,8 @@ from actors.sighting.blocks import block_of, name_of
 from actors.sighting.fold import evolve, keys_text
 from actors.sighting.judge import REASONS, Group, Judged, groups, judge, unit
 from actors.sighting.keys import keys_of
-from actors.sighting.rows import Rows, UnreadableError, read
-from actors.sighting.state import Camera, State
+from actors.sighting.rows import I8, Rows, UnreadableError, read
+from actors.sighting.state import DAY, Camera, State
 from schemas.base import from_micros
 from schemas.sighting import CameraHeard, CameraRestored, SightingEvent, SightingsObserved
 from streams import codec
@@ -26,7 +26,7 @@ from streams.rejected import Rejection
 from streams.subjects import GATEWAY_PREFIX, SIGHTINGS
 
 MAX_BLOCKS = 200
-"""Blocks that one message may lead to: cameras times models."""
+"""Blocks that one message may lead to: cameras times models times days."""
 MAX_KEYS = 256 * 1024
 """Keys in one commit, about: 8 bytes each, base64, well below what a commit holds."""
 MAX_BYTES = 64 * 1024 * 1024
@@ -65,8 +65,10 @@ def _observe(state: State, message: Observed, outcome: Outcome) -> None:
         rows = read(message)
         judged = judge(state, message, rows)
         found = groups(rows, judged)
-        if len(found) > MAX_BLOCKS:
-            raise UnreadableError("too-many", f"more than {MAX_BLOCKS} cameras times models: send smaller batches")
+        if len(found) > MAX_BLOCKS or sum(len(_days(rows.time[group.rows])) for group in found) > MAX_BLOCKS:
+            raise UnreadableError(
+                "too-many", f"more than {MAX_BLOCKS} cameras times models times days (UTC): send smaller batches"
+            )
         refusals = _refusals(message, rows, judged)
     except UnreadableError as error:
         outcome.rejections.append(_refused(message, error.code, error.reason, b"[]"))
@@ -88,7 +90,11 @@ def _observe(state: State, message: Observed, outcome: Outcome) -> None:
 def _take(
     state: State, message: Observed, rows: Rows, judged: Judged, group: Group, camera: Camera, outcome: Outcome
 ) -> None:
-    """Make a block of the new rows of a group."""
+    """Make a block of the new rows of a group for each day.
+
+    A block leaves when its last row is too old: so no row outlives its retention by more than a day, whatever came in
+    the same message.
+    """
     camera_id, model = rows.camera.names[group.camera], rows.model.names[group.model]
     keys = keys_of(rows.ids.take(pa.array(group.rows)))
     new = np.zeros(len(keys), bool)
@@ -100,23 +106,31 @@ def _take(
         return
     which, keys = group.rows[new], keys[new]
     dimensions = int(rows.length[which[0]])
-    embeddings = unit(rows, judged, which, dimensions)
-    block, data = block_of(rows, which, camera_id, model, embeddings, judged.pictures)
-    times = rows.time[which]
-    event = SightingsObserved(
-        at=from_micros(message.arrived),
-        camera=camera_id,
-        block=block,
-        model=model,
-        dimensions=dimensions,
-        rows=len(which),
-        first=from_micros(int(times.min())),
-        last=from_micros(int(times.max())),
-        keys=keys_text(keys),
-    )
-    outcome.objects.append((name_of(block), data))
-    outcome.rows += len(which)
-    _tell(state, message, event, outcome)
+    for day in _days(rows.time[which]):
+        part, times = which[day], rows.time[which[day]]
+        embeddings = unit(rows, judged, part, dimensions)
+        block, data = block_of(rows, part, camera_id, model, embeddings, judged.pictures)
+        event = SightingsObserved(
+            at=from_micros(message.arrived),
+            camera=camera_id,
+            block=block,
+            model=model,
+            dimensions=dimensions,
+            rows=len(part),
+            first=from_micros(int(times.min())),
+            last=from_micros(int(times.max())),
+            keys=keys_text(keys[day]),
+        )
+        outcome.objects.append((name_of(block), data))
+        outcome.rows += len(part)
+        _tell(state, message, event, outcome)
+
+
+def _days(times: I8) -> list[NDArray[np.intp]]:
+    """Which of some times fall into each day (UTC), earliest first; within a day in their order."""
+    days = times // DAY
+    order = np.argsort(days, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(days[order])) + 1)
 
 
 def _sign(state: State, message: Observed, outcome: Outcome) -> None:

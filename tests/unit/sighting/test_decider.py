@@ -168,6 +168,16 @@ def test_blocks_expire_by_whole_minutes_when_their_last_row_is_older_than_the_re
     assert len(city.state.cameras["cam-1"].seen) == 0
 
 
+def test_an_old_row_leaves_within_a_day_of_its_time_whatever_came_with_it() -> None:
+    city = City(register(silent_after_s=86_400))
+    age = 29 * DAY
+    city.hear(row("s-old", seconds=-age), row("s-new"))
+    old, new = city.blocks()
+    (event,) = [one for one in city.tick(2 * DAY + 120) if isinstance(one, BlocksExpired)]
+    assert (event.blocks, event.rows) == ((old,), 1)
+    assert city.blocks() == [new]
+
+
 def test_a_shorter_retention_expires_what_is_there() -> None:
     city = City(register(silent_after_s=86_400))
     city.hear(row("s-1"))

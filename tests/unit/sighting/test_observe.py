@@ -20,6 +20,7 @@ from tests.unit.sighting.scenario import MODEL, City, arrow, at, register, reque
 
 JPEG = jpeg(bytes(100))
 LOOKS = "unmistakable-looks"
+HOUR, DAY = 3600.0, 86_400.0
 
 
 def test_good_rows_become_one_block_and_one_event() -> None:
@@ -263,6 +264,37 @@ def test_a_sighting_that_was_erased_by_its_id_is_not_taken_again() -> None:
 def test_too_many_cameras_times_models_are_refused() -> None:
     city = City(register())
     city.hear(*(row(f"s-{n}", model=f"m-{n}") for n in range(201)))
+    assert city.refused == ["too-many"]
+
+
+def test_rows_of_several_days_become_a_block_for_each_earliest_first() -> None:
+    city = City(register())
+    old = [row(f"s-{n}", seconds=-3 * DAY + n) for n in range(2)]
+    # 09:00 is T0: midnight is fifteen hours ahead of it, and nine behind.
+    late = [row("s-2", seconds=-9 * HOUR - 1), row("s-3", seconds=-9 * HOUR)]
+    city.hear(late[1], old[1], late[0], old[0], row("s-1", seconds=-HOUR))
+    assert [city.table(block)["sighting_id"].to_pylist() for block in city.blocks()] == [
+        ["s-1", "s-0"],
+        ["s-2"],
+        ["s-3"],
+    ]
+    events = [one for one in city.outcome.events if isinstance(one, SightingsObserved)]
+    assert [(one.first, one.last) for one in events] == [
+        (at(-3 * DAY), at(-3 * DAY + 1)),
+        (at(-9 * HOUR - 1), at(-9 * HOUR - 1)),
+        (at(-9 * HOUR), at(-9 * HOUR)),
+    ]
+    assert [keys_in(one.keys).tolist() for one in events] == [
+        keys_of(city.table(block)["sighting_id"].combine_chunks()).tolist() for block in city.blocks()
+    ]
+
+
+def test_cameras_times_models_times_days_are_bounded() -> None:
+    city = City(*(register(f"cam-{n}", gateway="north") for n in range(10)))
+    rows = [row(f"s-{n}", f"cam-{n}", seconds=-day * DAY) for n in range(10) for day in range(21)]
+    rows = [{**one, "sighting_id": f"s-{number}"} for number, one in enumerate(rows)]
+    assert city.hear(*rows[:200], kind="gw-north") == ["sightings-observed"] * 200
+    assert city.hear(*rows, kind="gw-north") == []
     assert city.refused == ["too-many"]
 
 
