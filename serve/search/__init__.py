@@ -26,9 +26,9 @@ The index is a plain library: no Ray, no NATS, no clock. One `Index` holds the s
 
     index.seal()                                     # `append` seals by itself at 65,536 rows
     index.find("s-1")                                # Found(sighting, vector) for "more like this", or None
-    index.erase(ids={"s-1"})                         # Erased(rows, segments, before, after: digests)
+    index.erase(ids={"s-1"})                         # Erased(rows, segments: digests before and after)
     index.erase(cameras={"cam-1"}, start=t0, end=t1)
-    index.drop(before=t, cameras={"cam-1": t1})      # retention; `cameras` overrides `before`
+    index.drop({"cam-1": t})                         # retention, by camera
     index.measure()                                  # Recall(queries, mean, lowest) of the quantised stage, or None
     index.digest(), index.verify()                   # of all segments; of what is on disk
 

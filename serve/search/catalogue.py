@@ -31,7 +31,6 @@ CREATE INDEX blocks_by_arrival ON blocks (observed);
 CREATE TABLE erasures (
     camera TEXT, erasure TEXT, shard INTEGER, sequence INTEGER, event TEXT, done INTEGER, PRIMARY KEY (camera, erasure)
 ) WITHOUT ROWID;
-CREATE TABLE segments (camera TEXT, erasure TEXT, receipt TEXT, PRIMARY KEY (camera, erasure, receipt)) WITHOUT ROWID;
 CREATE TABLE cuts (camera TEXT PRIMARY KEY, before INTEGER) WITHOUT ROWID;
 CREATE TABLE watches (watch TEXT, person_case TEXT, event TEXT, PRIMARY KEY (person_case, watch)) WITHOUT ROWID;
 CREATE TABLE case_objects (person_case TEXT, object TEXT, PRIMARY KEY (person_case, object)) WITHOUT ROWID;

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 ERASE, DELETE, HITS = "erase", "delete", "hits"
 """Tasks: rewrite the blocks of an erasure and file its receipt; delete an expired block; tell a watch its hits."""
+
+_NAME = 80
+"""Longest name of a segment in a receipt: of two long names the end is cut off."""
 
 
 class Holdings:
@@ -170,26 +172,16 @@ class Holdings:
         )
         known = self.cameras[event.camera]
         self._know(event.camera, replace(known, erased=tuple(dict.fromkeys((*known.erased, *_span(event))))))
-        self.erase(event)
+        self.pools.erase(event)
         if self._dutiful("sighting", shard):
             self.catalogue.add_task(ERASE, f"{event.camera}/{event.erasure}", {"shard": shard, "sequence": sequence})
 
-    def erase(self, asked: ErasureRequested) -> None:
-        """Remove the rows from every index, and keep what that did for the receipt."""
-        for pool, gone in self.pools.erase(asked):
-            where = "/".join(map(str, pool))
-            for number, (before, after) in enumerate(zip_longest(gone.before, gone.after, fillvalue="")):
-                rows = gone.rows if number == 0 else 0
-                receipt = SegmentErased(shard=self.name, segment=where, before=before, after=after, rows=rows)
-                values = asked.camera, asked.erasure, receipt.model_dump_json()
-                self.catalogue.do("INSERT OR REPLACE INTO segments VALUES (?, ?, ?)", *values)
-
     def receipts(self, camera: str, erasure: str) -> list[SegmentErased]:
-        """What an erasure did to this shard's segments."""
-        found = self.catalogue.ask(
-            "SELECT receipt FROM segments WHERE camera = ? AND erasure = ? ORDER BY receipt", camera, erasure
-        )
-        return [SegmentErased.model_validate_json(receipt) for (receipt,) in found]
+        """What an erasure did to this shard's segments, until its receipt is in the log."""
+        return [
+            SegmentErased(shard=self.name, segment="/".join(map(str, pool))[:_NAME], **one._asdict())
+            for pool, one in self.pools.receipts(camera, erasure)
+        ]
 
     def _erased(self, event: SightingsErased, shard: int) -> None:
         # Once more, though whoever erased them has deleted them: a shard of another layout may have put one back.
@@ -205,9 +197,9 @@ class Holdings:
         for asked in self.pending(event.camera):
             if asked.erasure == event.erasure:
                 # Sightings of its window that came after it was asked for.
-                self.erase(asked)
+                self.pools.erase(asked)
+        self.pools.forget(event.camera, event.erasure)
         self.catalogue.do("UPDATE erasures SET done = 1 WHERE camera = ? AND erasure = ?", event.camera, event.erasure)
-        self.catalogue.do("DELETE FROM segments WHERE camera = ? AND erasure = ?", event.camera, event.erasure)
         self.catalogue.done(ERASE, f"{event.camera}/{event.erasure}")
 
     def _expired(self, event: BlocksExpired, shard: int) -> None:

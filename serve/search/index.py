@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from serve.search import soft as evidence
 from serve.search.index_search import Answer, Candidate, Effort, candidate, coverage, plan, search
-from serve.search.plan import EVER, NO_BOUND, Filters, Retention, bind
+from serve.search.plan import EVER, Filters, bind, floors_of
 from serve.search.quantise import Model, encode_queries
 from serve.search.recall import Asked, Gauge, Recall, adapted
 from serve.search.segment import SEALED_ROWS, Mask, Segment
 from serve.search.segment_digest import digest
 from serve.search.segment_rows import Refused, Rows, Vocabularies, check, hashes
 from serve.search.soft import Description
-from serve.search.store import Store
+from serve.search.store import Rewritten, Store
 
 EVERYTHING = Filters()
 MERGED_ROWS = 16_384
@@ -36,12 +36,10 @@ class Appended(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """Rows gone, segments rewritten or dropped, and their digests before and (of the rewritten) after."""
+    """Rows gone, and the segments that held them."""
 
     rows: int
-    segments: int
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    segments: tuple[Rewritten, ...]
 
 
 class Found(NamedTuple):
@@ -53,11 +51,14 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that can be found, swapped as a whole. `loose` segments are small, in memory only, newest last."""
+    """All that can be found, swapped as a whole. `loose` segments are small, in memory only, newest last.
+
+    `receipts` say what erasures did, by their names, until they are forgotten.
+    """
 
     sealed: tuple[Segment, ...] = ()
     loose: tuple[Segment, ...] = ()
-    retention: Retention = NO_BOUND
+    receipts: Mapping[str, tuple[Rewritten, ...]] = field(default_factory=dict)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -75,7 +76,7 @@ class Index:
         self._lock, self._state = Lock(), State()
         if store:
             kept = store.open(self.texts)
-            self._state = State(kept.segments, (), kept.retention)
+            self._state = State(kept.segments, (), kept.receipts)
 
     @staticmethod
     def open(model: Model, folder: Path) -> "Index":
@@ -100,17 +101,12 @@ class Index:
         time that 65,536 rows are full, by the writing of a segment.
         """
         with self._lock:
-            rows, numbers, refused = check(table, self.model, self.texts)
-            old = rows.time < self._state.retention.floors(self.texts)[rows.camera]
-            refused += tuple(
-                Refused(int(numbers[row]), rows.ids[int(row)].as_py(), "older than its camera's retention")
-                for row in np.flatnonzero(old)
-            )
-            new = np.flatnonzero(_first_of_each(rows.ids) & ~old & ~_known(rows.ids, self._state.segments))
+            rows, refused = check(table, self.model, self.texts)
+            new = np.flatnonzero(_first_of_each(rows.ids) & ~_known(rows.ids, self._state.segments))
             for at in range(0, len(new), SEALED_ROWS):
                 chosen = new[at : at + SEALED_ROWS]
                 self._add(rows.take(chosen[np.lexsort((rows.time[chosen], rows.camera[chosen]))]))
-        return Appended(len(new), len(rows) - len(new) - int(np.count_nonzero(old)), refused)
+        return Appended(len(new), len(rows) - len(new), refused)
 
     def _add(self, rows: Rows) -> None:
         """Put them behind the loose ones, of which four of a size become one. Seal when there are enough rows."""
@@ -131,11 +127,11 @@ class Index:
         if state.loose:
             whole = _merged(state.loose)
             stored = self.store.write(whole, self.texts) if self.store else whole
-            self._become(State((*state.sealed, stored), (), state.retention))
+            self._become(replace(state, sealed=(*state.sealed, stored), loose=()))
 
     def _become(self, state: State) -> None:
         if self.store:
-            self.store.commit(state.sealed, state.retention, self.texts)
+            self.store.commit(state.sealed, state.receipts)
         self._state = state
 
     def search(
@@ -162,7 +158,7 @@ class Index:
         given = encode_queries(queries, self.model)
         bonus = evidence.bind(soft, self.texts)
         exact = effort is None or bool(bonus.tables)
-        parts = plan(state.segments, bind(filters, state.retention, self.texts), exact, effort or Effort())
+        parts = plan(state.segments, bind(filters, self.texts), exact, effort or Effort())
         found = search(parts, given, k, bonus, self.texts, (effort or Effort()).width)
         return Answer(found, coverage(parts, None if self.recall is None else self.recall.mean))
 
@@ -177,12 +173,12 @@ class Index:
         return recall
 
     def find(self, sighting_id: str) -> Found | None:
-        """A sighting by its id, with its vector; None where it is not there or beyond its camera's retention."""
-        state, ids = self._state, pa.array([sighting_id])
-        keys, floors = hashes(ids), state.retention.floors(self.texts)
-        for segment in state.segments:
+        """A sighting by its id, with its vector; None where it is not there."""
+        ids = pa.array([sighting_id])
+        keys = hashes(ids)
+        for segment in self._state.segments:
             row = int(segment.rows_of(ids, keys)[0])
-            if row >= 0 and segment.rows.time[row] >= floors[segment.rows.camera[row]]:
+            if row >= 0:
                 return Found(candidate(segment, row, 1.0, 1.0, self.texts), segment.rows.vectors.half[row].copy())
         return None
 
@@ -192,11 +188,13 @@ class Index:
         cameras: Iterable[str] | None = None,
         start: int = -EVER,
         end: int = EVER,
+        receipt: str = "",
     ) -> Erased:
         """Rewrite every segment that holds one of these ids, or a row of these cameras with `start` ≤ time < `end`.
 
         On return no file of the store holds them; a search that began before may still read the old segments. Repeating
         it erases nothing. An id that was erased can be appended again: whoever replays the log leaves it out.
+        With the name of a `receipt` what was done is kept under it, on disk by the very step that rows are gone with.
         """
         with self._lock:
             named = pa.array(sorted(set(ids or ())), pa.string())
@@ -210,29 +208,27 @@ class Index:
                 flags[found[found >= 0]] = True
                 return flags
 
-            return self._rewrite(doomed, self._state.retention)
+            return self._rewrite(doomed, receipt)
 
-    def drop(self, before: int = -EVER, cameras: Mapping[str, int] | None = None, rewrite: bool = False) -> Erased:
-        """Raise the retention: rows older than `before`, or than their camera's own bound, are never found again.
+    def receipt(self, name: str) -> tuple[Rewritten, ...]:
+        """What erasures of this name did, also in an earlier process; empty where they found nothing."""
+        return self._state.receipts.get(name, ())
 
-        Segments in which nothing is left are dropped; of the others rows are rewritten away only with `rewrite`.
-        Bounds never fall. A camera with a bound of its own keeps it whatever `before` says.
-        """
+    def forget(self, name: str) -> None:
+        """Throw a receipt away."""
         with self._lock:
-            old = self._state.retention
-            # Also against the common bound so far: what it has hidden does not come back.
-            own = {name: max(bound, old.cameras.get(name, old.before)) for name, bound in (cameras or {}).items()}
-            retention = Retention(max(before, old.before), {**old.cameras, **own})
-            floors = retention.floors(self.texts)
+            receipts = {one: done for one, done in self._state.receipts.items() if one != name}
+            if len(receipts) < len(self._state.receipts):
+                self._become(replace(self._state, receipts=receipts))
 
-            def doomed(segment: Segment) -> Mask:
-                flags = segment.rows.time < floors[segment.rows.camera]
-                return flags if rewrite or flags.all() else np.zeros_like(flags)
+    def drop(self, before: Mapping[str, int]) -> Erased:
+        """Remove the rows of cameras that are older than a moment of their own, in one pass over all segments."""
+        with self._lock:
+            floors = floors_of(before, self.texts)
+            return self._rewrite(lambda segment: segment.rows.time < floors[segment.rows.camera], "")
 
-            return self._rewrite(doomed, retention)
-
-    def _rewrite(self, doomed: Callable[[Segment], Mask], retention: Retention) -> Erased:
-        state, before, after, gone = self._state, [], [], 0
+    def _rewrite(self, doomed: Callable[[Segment], Mask], receipt: str) -> Erased:
+        state, done = self._state, list[Rewritten]()
         kept: dict[bool, list[Segment]] = {True: [], False: []}
         for segment, sealed in [*((one, True) for one in state.sealed), *((one, False) for one in state.loose)]:
             flags = doomed(segment)
@@ -240,16 +236,16 @@ class Index:
             if not lost:
                 kept[sealed].append(segment)
                 continue
-            gone += lost
-            before.append(digest(segment, self.texts))
-            if lost == len(segment):
-                continue
-            rest = Segment.of(segment.rows.take(np.flatnonzero(~flags)))
-            after.append(digest(rest, self.texts))
-            kept[sealed].append(self.store.write(rest, self.texts) if sealed and self.store else rest)
-        if gone or retention != state.retention:
-            self._become(State(tuple(kept[True]), tuple(kept[False]), retention))
-        return Erased(gone, len(before), tuple(before), tuple(after))
+            before, after = digest(segment, self.texts), ""
+            if lost < len(segment):
+                rest = Segment.of(segment.rows.take(np.flatnonzero(~flags)))
+                after = digest(rest, self.texts)
+                kept[sealed].append(self.store.write(rest, self.texts) if sealed and self.store else rest)
+            done.append(Rewritten(before, after, lost))
+        if done:
+            receipts = {**state.receipts, receipt: (*self.receipt(receipt), *done)} if receipt else state.receipts
+            self._become(State(tuple(kept[True]), tuple(kept[False]), receipts))
+        return Erased(sum(one.rows for one in done), tuple(done))
 
     def digest(self) -> str:
         """Of the content of all segments, in their order. Changes with sealing and merging too."""
@@ -257,9 +253,12 @@ class Index:
         return hashlib.sha256("\n".join(every).encode()).hexdigest()
 
     def verify(self) -> None:
-        """Read everything on disk and compare it with its digests. Raises `DamagedStoreError`."""
+        """Read everything on disk, codes included, and compare it with the digests of what was written.
+
+        Raises `DamagedStoreError`. Takes seconds per million rows; searches and writers may go on.
+        """
         if self.store:
-            self.store.verify(self._state.sealed, self.texts)
+            self.store.verify(self._state.sealed)
 
 
 def _merged(segments: Sequence[Segment]) -> Segment:

@@ -39,27 +39,18 @@ class Filters:
             raise ValueError(f"no such attribute: {', '.join(sorted(unknown))}")
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """Nothing older may be found: `before` in µs, and other bounds for single cameras. Bounds only ever rise."""
-
-    before: int = -EVER
-    cameras: Mapping[str, int] = field(default_factory=dict)
-
-    def floors(self, texts: Vocabularies) -> Ints:
-        """The bound of each camera by number."""
-        floors = np.full(len(texts.camera.texts) + 1, self.before, np.int64)
-        for camera, bound in self.cameras.items():
-            if 0 <= (number := texts.camera.numbers.get(camera, -1)) < len(floors):
-                floors[number] = bound
-        return floors
-
-
-NO_BOUND = Retention()
+def floors_of(cameras: Mapping[str, int], texts: Vocabularies) -> Ints:
+    """The bound of each camera by number, and one for a camera that nobody knows."""
+    size = len(texts.camera.texts)  # appends may go on beside a search: what comes later is in none of its segments
+    floors = np.full(size + 1, -EVER, np.int64)
+    for camera, bound in cameras.items():
+        if 0 <= (number := texts.camera.numbers.get(camera, -1)) < size:
+            floors[number] = bound
+    return floors
 
 
 class Bound(NamedTuple):
-    """Filters and retention in the numbers of one index, made once per search."""
+    """Filters in the numbers of one index, made once per search."""
 
     filters: Filters
     cameras: Mask | None
@@ -70,9 +61,9 @@ class Bound(NamedTuple):
     attributes: tuple[tuple[int, Mask], ...]
 
 
-def bind(filters: Filters, retention: Retention, texts: Vocabularies) -> Bound:
+def bind(filters: Filters, texts: Vocabularies) -> Bound:
     """Look all texts up."""
-    floors = np.maximum(retention.floors(texts), Retention(cameras=filters.floors).floors(texts))
+    floors = floors_of(filters.floors, texts)
     np.maximum(floors, filters.start, out=floors)
     return Bound(
         filters,

@@ -12,11 +12,12 @@ from schemas.base import micros
 from schemas.errors import BomnaeError, InvalidError
 from schemas.sighting import ErasureRequested
 from serve.search.asking import Question
-from serve.search.index import Appended, Erased, Index
+from serve.search.index import Appended, Index
 from serve.search.index_search import Candidate, Coverage, rank
 from serve.search.plan import Filters
 from serve.search.quantise import BadQueryError, Model
 from serve.search.soft import described
+from serve.search.store import Rewritten
 
 _BETWEEN = "~"
 """Stands in no id of a model or a group."""
@@ -70,18 +71,28 @@ class Pools:
         """Whether every row of a pool is on disk."""
         return not self._index(pool).state.loose
 
-    def erase(self, asked: ErasureRequested) -> list[tuple[Pool, Erased]]:
-        """Remove what is asked from every index, codes included; safe to repeat. What changed, by pool."""
+    def erase(self, asked: ErasureRequested) -> None:
+        """Remove what is asked from every index, codes included, and keep what that did; safe to repeat."""
         what: dict[str, Any] = {"ids": {f"{asked.camera}{_OF}{one}" for one in asked.sightings}}
         if asked.window is not None:
             start, end = micros(asked.window.start), micros(asked.window.end)
             what = {"cameras": {asked.camera}, "start": start, "end": end}
-        gone = [(pool, index.erase(**what)) for pool, index in self.indexes.items()]
-        return [(pool, one) for pool, one in gone if one.rows]
+        for index in self.indexes.values():
+            index.erase(**what, receipt=_name_of(asked.camera, asked.erasure))
+
+    def receipts(self, camera: str, erasure: str) -> list[tuple[Pool, Rewritten]]:
+        """What an erasure did to segments, by pool."""
+        name = _name_of(camera, erasure)
+        return [(pool, one) for pool, index in self.indexes.items() for one in index.receipt(name)]
+
+    def forget(self, camera: str, erasure: str) -> None:
+        """Throw these away."""
+        for index in self.indexes.values():
+            index.forget(_name_of(camera, erasure))
 
     def drop(self, before: Mapping[str, int]) -> int:
         """Remove each camera's rows before a moment; how many."""
-        return sum(index.drop(cameras=before, rewrite=True).rows for index in self.indexes.values())
+        return sum(index.drop(before).rows for index in self.indexes.values())
 
     def known(self, model: str) -> bool:
         """Whether there is an index of this model."""
@@ -109,6 +120,10 @@ class Pools:
             told = _together([questions[at] for at in asked], fitting.get(dimensions, []), filters)
             answers |= dict(zip(asked, told, strict=True))
         return [answers[at] for at in range(len(questions))]
+
+
+def _name_of(camera: str, erasure: str) -> str:
+    return f"{camera}/{erasure}"
 
 
 def _together(questions: Sequence[Question], indexes: Sequence[Index], filters: Filters) -> list[Looked | BomnaeError]:

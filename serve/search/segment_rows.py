@@ -156,8 +156,6 @@ class Checked(NamedTuple):
     """The good rows of a batch, encoded, and why the others were refused."""
 
     rows: Rows
-    numbers: npt.NDArray[np.intp]
-    """Where in the batch each good row stood."""
     refused: tuple[Refused, ...]
 
 
@@ -197,7 +195,7 @@ def check(table: pa.Table | pa.RecordBatch, model: Model, texts: Vocabularies) -
         np.stack(values, axis=1).astype(np.int16),
         encode(vectors if len(good) == len(vectors) else vectors[good], model),
     )
-    return Checked(rows, good, refused)
+    return Checked(rows, refused)
 
 
 def _chunk(column: pa.ChunkedArray) -> pa.Array:

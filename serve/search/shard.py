@@ -99,7 +99,7 @@ class SearchShard:
         self.holdings.missing = tuple(self.catalogue.blocks("state = ?", MISSING))
         # The process may have died between an erasure's event and the rows: asking again erases nothing twice.
         for event in self.holdings.pending_all():
-            self.holdings.erase(event)
+            self.holdings.pools.erase(event)
 
     def _dutiful(self, context: str, partition: int) -> bool:
         return self.place.copy == 0 and self.place.has(partition)

@@ -14,6 +14,7 @@ from serve.search import plan as plan_module
 from serve.search.index import Index
 from serve.search.plan import Filters, Permitted, choose
 from serve.search.quantise import BadQueryError, Model, encode, encode_queries, exact_scores, projection, unit
+from serve.search.segment_digest import digest
 from serve.search.segment_rows import sightings
 from serve.search.soft import ASSUMED, Description
 from serve.search.store import DamagedStoreError
@@ -288,8 +289,9 @@ def test_an_erased_sighting_is_in_no_file(tmp_path: Path) -> None:
     code = index.state.sealed[0].rows.vectors.codes[index.state.sealed[0].rows.ids.to_pylist().index("s0007")].tobytes()
     assert holds(code)
     receipt = index.erase(ids={"s0007"})
-    assert (receipt.rows, receipt.segments) == (1, 1)
-    assert receipt.before != receipt.after
+    (rewritten,) = receipt.segments
+    assert (receipt.rows, rewritten.rows) == (1, 1)
+    assert rewritten.before != rewritten.after
     assert not holds(b"s0007")
     assert not holds(code)
     # Another sighting of the same person may have the very same vector: every third has.
@@ -322,10 +324,70 @@ def test_a_folder_of_another_model_is_refused(tmp_path: Path) -> None:
         Index.open(Model("another", 16), tmp_path)
 
 
-def test_retention_survives_a_restart(tmp_path: Path) -> None:
-    index = filled(crowd(60), tmp_path)
+def test_what_is_too_old_is_dropped_from_the_files_too_and_a_longer_retention_takes_it_again(tmp_path: Path) -> None:
+    seen = crowd(60)
+    index = filled(seen, tmp_path)
     index.seal()
-    index.drop(before=30, cameras={"a": 60})
+    old = [one for one in seen if one.camera == "a" and one.time < 60]
+    assert index.drop({"a": 60, "nowhere": 99}).rows == len(old) > 0
+    for one in (index, Index.open(MODEL, tmp_path)):
+        assert len(one) == 60 - len(old)
+        assert not any(one.find(gone.id) for gone in old)
+    assert index.append(table(old)).added == len(old)
+
+
+def test_a_receipt_names_each_segment_and_is_on_disk_with_the_erasure(tmp_path: Path) -> None:
+    index = Index.open(MODEL, tmp_path)
+    for part in (crowd(20, prefix="one"), crowd(20, prefix="two", seed=1), crowd(20, prefix="six", seed=2)):
+        index.append(table(part))
+        index.seal()
+    digests = [digest(segment, index.texts) for segment in index.state.sealed]
+    ids = {one.id for one in crowd(20, prefix="one")}
+    done = index.erase(ids={*ids, "six0003"}, receipt="cam/e-1")
+    whole, part = done.segments
+    assert (whole.before, whole.after, whole.rows) == (digests[0], "", 20)
+    assert (part.before, part.rows, part.after) == (digests[2], 1, digest(index.state.sealed[1], index.texts))
     again = Index.open(MODEL, tmp_path)
-    assert again.search(np.ones(16), 60).found == index.search(np.ones(16), 60).found
-    assert again.append(table([Seen("old", "a", 59, crowd(1)[0].vector)])).refused[0].reason.startswith("older")
+    assert again.erase(ids=ids, receipt="cam/e-1").rows == 0
+    assert again.receipt("cam/e-1") == done.segments
+    again.erase(ids={"two0001"}, receipt="cam/e-1")
+    assert [one.rows for one in Index.open(MODEL, tmp_path).receipt("cam/e-1")] == [20, 1, 1]
+    again.forget("cam/e-1")
+    assert Index.open(MODEL, tmp_path).receipt("cam/e-1") == ()
+
+
+def test_cameras_may_come_while_filters_are_looked_up() -> None:
+    class Growing(list[str]):
+        def __len__(self) -> int:
+            self.append("another")
+            return super().__len__()
+
+    index = filled(crowd(60))
+    index.texts.camera.texts = Growing(index.texts.camera.texts)
+    found = index.search(np.ones(16), 60, Filters(floors={"a": 50}, cameras=frozenset({"a", "b"}))).found[0]
+    assert {one.camera for one in found} <= {"a", "b"}
+
+
+@pytest.mark.parametrize("name", ["codes.faiss", "bits.faiss", "half.npy", "columns.arrow"])
+def test_a_byte_that_turned_over_in_any_file_is_found_by_verify(tmp_path: Path, name: str) -> None:
+    filled(crowd(200), tmp_path).seal()
+    Index.open(MODEL, tmp_path).verify()
+    (path,) = tmp_path.rglob(name)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedStoreError, match=name):
+        Index.open(MODEL, tmp_path).verify()
+
+
+@pytest.mark.parametrize("name", ["codes.faiss", "bits.faiss", "half.npy", "columns.arrow", "manifest.json"])
+@pytest.mark.parametrize("place", [0, -64])
+def test_a_file_that_no_library_understands_is_told_to_be_damaged(tmp_path: Path, name: str, place: int) -> None:
+    filled(crowd(200), tmp_path).seal()
+    (path,) = tmp_path.rglob(name)
+    data = bytearray(path.read_bytes())
+    start = place % len(data)
+    data[start : start + 64] = bytes(64)
+    path.write_bytes(data)
+    with pytest.raises(DamagedStoreError):
+        Index.open(MODEL, tmp_path).verify()

@@ -23,7 +23,7 @@ from schemas.sighting import (
 from serve.search import blocks
 from serve.search.asking import Reply
 from serve.search.cameras import Camera, Silence
-from serve.search.catalogue import MISSING
+from serve.search.catalogue import MISSING, SEALED
 from serve.search.place import Place
 from serve.search.shard import SearchShard
 from tests.unit.search.town import DAY, HOUR, NOW, Town, asked, erasure, found, ids, vectors
@@ -287,6 +287,47 @@ async def test_expired_blocks_leave_the_files(town: Town) -> None:
     assert [one.key for one in shard.catalogue.tasks("delete")] == [event.block]
     shard.close()
     assert not any(_holds(town.folder, row.astype(np.float16).tobytes()) for row in seen)
+
+
+async def test_a_retention_that_is_raised_lets_older_sightings_in(town: Town) -> None:
+    await town.camera("cam-0", retention_days=2)
+    old = await town.see("cam-0", vectors(3, 1), NOW - 3 * DAY)
+    shard = await town.opened()
+    await town.say(BlocksExpired(at=from_micros(NOW), camera="cam-0", blocks=(old.block,), rows=3))
+    await town.catch_up(shard)
+    await shard.tend()
+    await town.camera("cam-0", retention_days=30)
+    await town.see("cam-0", vectors(5, 2), NOW - 10 * DAY)
+    await town.catch_up(shard)
+    reply = await found(shard, vectors(1)[0])
+    assert len(reply.found) == 5
+    assert (reply.rested.permitted, reply.rested.scanned) == (5, 5)
+
+
+async def test_a_receipt_is_whole_when_the_process_dies_between_the_rows_and_the_position(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await town.see("cam-0", vectors(20, 1), NOW - 3 * HOUR)
+    await town.see("cam-0", vectors(20, 2), NOW - 2 * HOUR)
+    shard = await town.opened()
+    for index in shard.holdings.pools.indexes.values():
+        index.seal()
+    shard.catalogue.do("UPDATE blocks SET state = ?", SEALED)
+    await town.say(erasure("cam-0", NOW - 4 * HOUR, NOW - 2 * HOUR))
+
+    def dies(*_: object) -> None:
+        raise OSError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shard.catalogue, "move", dies)
+        with pytest.raises(OSError, match="killed"):
+            await town.catch_up(shard)
+    shard.close()
+    again = await town.opened()
+    (receipt,) = again.holdings.receipts("cam-0", "e-1")
+    assert receipt.rows == 20
+    assert receipt.before != receipt.after != ""
+    assert (await found(again, vectors(1)[0], 40)).rested.permitted == 20
 
 
 async def test_silent_cameras_and_their_hours_are_told(town: Town) -> None:
