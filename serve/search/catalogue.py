@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from serve.search.store import DamagedStoreError
+
 VERSION = 2
 """A catalogue of another version is thrown away with the rows, and read from the log again."""
 
@@ -39,6 +41,9 @@ CREATE TABLE case_sightings (
 ) WITHOUT ROWID;
 CREATE TABLE tasks (id INTEGER PRIMARY KEY, kind TEXT, key TEXT, data TEXT, UNIQUE (kind, key));
 """
+
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+"""What SQLite says of a file that is not what it wrote; that it is busy or the disk full says nothing of the file."""
 
 SEALED, OPEN, MISSING = "sealed", "open", "missing"
 """Where a block's rows are: all on disk, (also) in memory alone, or nowhere, because the object is not there."""
@@ -79,20 +84,33 @@ class Catalogue:
     """One shard's. Calls may come from several threads; `writing` makes everything inside it one transaction."""
 
     def __init__(self, path: Path) -> None:
+        """Open it, or make it. Raises `DamagedStoreError`, also for one of another version."""
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            if error.sqlite_errorcode & 0xFF not in _DAMAGE:
+                raise
+            raise DamagedStoreError(str(path), str(error)) from error
+        except DamagedStoreError:
+            self._db.close()
+            raise
+
+    def _open(self, path: Path) -> None:
         # Losing the newest transactions with the power is harmless: the log is read again from the older position.
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;")
         if not self._version():
             self._db.executescript(f"{_TABLES} PRAGMA user_version={VERSION};")
+        if self._version() != VERSION:
+            raise DamagedStoreError(str(path), f"it has version {self._version()}, not {VERSION}")
+        ((found,),) = self._db.execute("PRAGMA quick_check(1)").fetchall()
+        if found != "ok":
+            raise DamagedStoreError(str(path), found)
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    @property
-    def readable(self) -> bool:
-        """Whether this program wrote it."""
-        return self._version() == VERSION
 
     def close(self) -> None:
         """Close the file."""

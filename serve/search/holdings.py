@@ -24,6 +24,7 @@ from serve.search.blocks import without
 from serve.search.cameras import Camera, Silence, Span
 from serve.search.catalogue import MISSING, OPEN, SEALED, Block, Catalogue
 from serve.search.pools import Pool, Pools
+from serve.search.store import DamagedStoreError, reading
 from serve.search.watching import Watching
 
 logger = logging.getLogger(__name__)
@@ -42,11 +43,24 @@ class Holdings:
         """Open what is in the folder. Raises `DamagedStoreError`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.name, self._dutiful, self.watching = name, dutiful, watching
-        self.catalogue = Catalogue(folder / "catalogue.sqlite")
-        self.pools = Pools(folder / "rows")
-        self.cameras: Mapping[str, Camera] = self._known_cameras()
-        self.missing: tuple[Block, ...] = tuple(self.catalogue.blocks("state = ?", MISSING))
         self._waiting: dict[Pool, list[tuple[Block, pa.Table]]] = {}
+        self.catalogue = Catalogue(folder / "catalogue.sqlite")
+        try:
+            with reading(folder):
+                self.pools = Pools(folder / "rows")
+                self._check(folder / "rows")
+                self.cameras: Mapping[str, Camera] = self._known_cameras()
+                self.missing: tuple[Block, ...] = tuple(self.catalogue.blocks("state = ?", MISSING))
+        except BaseException:
+            self.catalogue.close()
+            raise
+
+    def _check(self, folder: Path) -> None:
+        known = self.catalogue.ask(
+            "SELECT DISTINCT model, dimensions, camera_group FROM blocks WHERE state = ?", SEALED
+        )
+        if lost := {Pool(*pool) for pool in known} - self.pools.indexes.keys():
+            raise DamagedStoreError(str(folder), f"{len(lost)} indexes are not there, one of {min(lost).model}")
 
     def _known_cameras(self) -> dict[str, Camera]:
         silences: dict[str, list[Silence]] = {}

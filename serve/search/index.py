@@ -147,7 +147,8 @@ class Index:
         With `exact`, and always with `soft`, the answer is proved to be the one of a brute force over the half floats.
         """
         answer = self._search(queries, k, filters, soft, None if exact else self.effort)
-        if not answer.coverage.exact:
+        # Where bits are not trusted what they would have found is measured all the same, or they never were again.
+        if not answer.coverage.exact or not (exact or soft or self.effort.trusted):
             self._gauge.saw(Asked(np.atleast_2d(np.asarray(queries, np.float32))[0], k, filters))
         return answer
 
@@ -167,7 +168,8 @@ class Index:
 
         None where none was kept. Takes two searches each, of at most 32: call it now and then, off the event loop.
         """
-        recall = self._gauge.measure(lambda asked, effort: self._search(*asked, None, effort), self.effort)
+        bits = Effort(self.effort.width)  # trusted or not: how well they do is the question
+        recall = self._gauge.measure(lambda asked, effort: self._search(*asked, None, effort), bits)
         if recall is not None:
             self.recall, self.effort = recall, adapted(self.effort, recall)
         return recall

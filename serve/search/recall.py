@@ -48,11 +48,16 @@ class Gauge:
             self._kept.append(asked)
 
     def measure(self, ask: Ask, effort: Effort) -> Recall | None:
-        """Repeat what was kept, quantised and exactly, and forget it; None where nothing was."""
+        """Repeat what was kept, quantised and exactly, and forget it; None where nothing was.
+
+        A search that reads no bits at all, because few rows are permitted, says nothing about them.
+        """
         shares = []
         while self._kept:
             asked = self._kept.popleft()
-            shares.append(share(ask(asked, effort).found[0], ask(asked, None).found[0]))
+            quick = ask(asked, effort)
+            if not quick.coverage.exact:
+                shares.append(share(quick.found[0], ask(asked, None).found[0]))
         return Recall(len(shares), float(np.mean(shares)), min(shares)) if shares else None
 
 

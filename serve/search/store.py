@@ -93,9 +93,14 @@ class Store:
 
     def _open(self, texts: Vocabularies) -> Kept:
         path = self.folder / MANIFEST
-        said: dict[str, Any] = orjson.loads(path.read_bytes()) if path.exists() else {}
+        if not path.exists():
+            if any(self.folder.glob("segment-*")):
+                raise DamagedStoreError(str(path), "it is not there, and segments are")
+            # From the first segment on there is one, so that one that was lost is noticed.
+            self.commit((), {})
+        said: dict[str, Any] = orjson.loads(path.read_bytes())
         wanted = (VERSION, self.model.name, self.model.dimension)
-        if said and (said["version"], said["model"], said["dimension"]) != wanted:
+        if (said["version"], said["model"], said["dimension"]) != wanted:
             raise DamagedStoreError(str(self.folder), f"it holds version {said['version']} of {said['model']}")
         self._entries = {one["name"]: one for one in said.get("segments", [])}
         for found in self.folder.iterdir():

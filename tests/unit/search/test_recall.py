@@ -42,8 +42,10 @@ def test_effort_widens_below_the_bound_and_ends_without_bits(effort: Effort, mea
     assert adapted(effort, Recall(10, mean, mean)) == expected
 
 
+@pytest.mark.usefixtures("bits_for_few")
 def test_a_gauge_keeps_every_so_many_searches_and_forgets_them_when_measured() -> None:
     index, gauge = Index(Model("test", 16)), Gauge(every=3, most=2)
+    index.append(table(crowd(2000)))
     for _ in range(20):
         gauge.saw(Asked(np.ones(16, np.float32), 5, Filters()))
     recall = gauge.measure(lambda asked, _: index.search(asked.vector, asked.k), Effort())
@@ -99,3 +101,21 @@ def test_untrusted_bits_are_not_used() -> None:
     assert index.search(np.ones(16)).coverage.plans == {"bits": 1}
     index.effort = Effort(WIDEST, trusted=False)
     assert index.search(np.ones(16)).coverage.plans == {"int8": 1}
+
+
+@pytest.mark.usefixtures("bits_for_few")
+def test_untrusted_bits_are_measured_on_what_is_asked_and_trusted_again_when_they_do_well() -> None:
+    index = Index(Model("test", 16))
+    index.append(table(crowd(2000)))
+    index.effort = Effort(WIDEST, trusted=False)
+    for query in np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32):
+        index.search(query, filters=Filters(cameras=frozenset({"a"})))  # a quarter of the rows: too few for bits
+    assert index.measure() is None
+    assert index.effort == Effort(WIDEST, trusted=False)
+    for query in np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32):
+        index.search(query)
+    recall = index.measure()
+    assert recall is not None
+    assert recall.mean >= 0.99
+    assert index.effort.trusted
+    assert index.search(np.ones(16)).coverage.plans == {"bits": 1}

@@ -1,5 +1,7 @@
 """One search shard: what the log says can be found, what it takes back cannot, and a restart changes nothing."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +152,43 @@ async def test_a_batch_taken_twice_counts_once(town: Town) -> None:
     shard.catalogue.move("sighting", 1, 0)
     await town.catch_up(shard)
     assert (await found(shard, vectors(1)[0])).rested.permitted == 20
+
+
+def spoil(path: Path) -> None:
+    """Zeros over the beginning and the end; the length stays."""
+    data = bytearray(path.read_bytes())
+    data[:64] = data[-64:] = bytes(64)
+    path.write_bytes(data)
+
+
+FILES = ("manifest.json", "columns.arrow", "codes.faiss", "bits.faiss", "half.npy", "catalogue.sqlite")
+DAMAGES = [(name, damage) for name in FILES for damage in (spoil, Path.unlink, lambda path: path.write_bytes(b""))]
+
+
+@pytest.mark.parametrize(("name", "damage"), [*DAMAGES, ("rows", shutil.rmtree), ("m-1~*", shutil.rmtree)])
+async def test_whatever_file_is_damaged_everything_is_read_from_the_log_again(
+    town: Town, name: str, damage: Callable[[Path], object]
+) -> None:
+    await town.see("cam-0", vectors(200, 1), NOW - HOUR)
+    shard = await town.opened()
+    before = await found(shard, vectors(1)[0])
+    for index in shard.holdings.pools.indexes.values():
+        index.seal()
+    shard.catalogue.do("UPDATE blocks SET state = ?", SEALED)
+    shard.close()
+    (path,) = town.folder.rglob(name)
+    damage(path)
+    assert await found(await town.opened(), vectors(1)[0]) == before
+
+
+async def test_a_catalogue_of_another_version_is_read_from_the_log_again(town: Town) -> None:
+    await town.see("cam-0", vectors(20, 1), NOW - HOUR)
+    shard = await town.opened()
+    before = await found(shard, vectors(1)[0])
+    shard.catalogue.do("PRAGMA user_version = 1")
+    shard.catalogue.do("DELETE FROM blocks")
+    shard.close()
+    assert await found(await town.opened(), vectors(1)[0]) == before
 
 
 async def test_damaged_files_are_read_from_the_log_again(town: Town) -> None:
