@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from serve.search.duties import Duties, Others, Submit
 from serve.search.follow import Follower
 from serve.search.place import Place
 from serve.search.shard import SearchShard
+from serve.search.store import DamagedStoreError
 from streams.connection import Connection, access_of
 from streams.ending import ended
 from streams.following import nudge
@@ -68,14 +70,15 @@ class SearchHost:
         self._followers: dict[tuple[str, int], Follower] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._connection: Connection | None = None
+        self._anew: asyncio.Task[None] | None = None
+        self._folder = settings.data.absolute() / "search" / place.name
         self.shard: SearchShard | None = None
 
     async def start(self) -> None:
         """Open what is on disk, and begin to follow in the background."""
         self._connection = await Connection.open(access_of(self._settings), self.place.name)
-        folder = self._settings.data.absolute() / "search" / self.place.name
         blobs = self._connection.objects().blobs
-        shard = SearchShard(folder, self.place, blobs, self._clock, self._calibrations)
+        shard = SearchShard(self._folder, self.place, blobs, self._clock, self._calibrations)
         await shard.open()
         self.shard = shard
         # Cases first: who is watched for has to be known when the sightings come.
@@ -112,12 +115,32 @@ class SearchHost:
         await self._repeated(shard.tend)
         shard.ready = True
         logger.info("%s has read everything", self.place.name)
+        self._begin("verify", self._verify(shard))
         self._begin("tend", self._forever(lambda: self._every(TEND_S, shard.tend)))
         self._begin("measure", self._forever(lambda: self._every(MEASURE_S, shard.measure)))
         self._begin("meters", self._forever(lambda: self._every(TEND_S, self._show)))
         if self.place.copy == 0:
             duties = Duties(shard, self._submit, self._others, self._forget, self._clock)
             self._begin("duties", self._forever(duties.run))
+
+    async def _verify(self, shard: SearchShard) -> None:
+        try:
+            await shard.verify()
+        except DamagedStoreError as error:
+            logger.error("%s: %s: it is read from the log again", self.place.name, error)
+            # In a task of its own, since it ends the one that this is.
+            self._anew = asyncio.create_task(self._begin_anew(), name="begin anew")
+
+    async def _begin_anew(self) -> None:
+        while True:
+            await self._halt()
+            try:
+                await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+                await self.start()
+                return
+            except Exception:
+                logger.exception("%s could not begin anew; trying again", self.place.name)
+                await asyncio.sleep(_AGAIN_S)
 
     async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -205,8 +228,16 @@ class SearchHost:
         if self.shard is not None:
             # Whoever asks whether it is ready goes over to another layout.
             self.shard.ready = False
-        await ended(*self._tasks)
-        if self.shard is not None:
-            self.shard.close()
+        if self._anew is not None:
+            await ended(self._anew)
+        await self._halt()
+
+    async def _halt(self) -> None:
+        tasks, self._tasks = self._tasks, []
+        await ended(*tasks)
+        self._followers = {}
+        shard, self.shard = self.shard, None
+        if shard is not None:
+            shard.close()
         if self._connection is not None:
             await self._connection.close()

@@ -116,6 +116,11 @@ class Searching:
         except InvalidError:
             return 0  # nothing of the model has come yet
 
+    async def until_scanned(self, query: Vector, rows: int) -> None:
+        async with asyncio.timeout(20):
+            while await self.scanned(query) < rows:
+                await asyncio.sleep(0.01)
+
     async def until(self, holds: Callable[[], Any], seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while not holds():

@@ -33,9 +33,7 @@ async def test_what_a_camera_saw_is_found_within_a_second_and_after_a_restart(tm
         rows = people(60, 1)
         for number in range(3):
             await city.see(f"cam-{number}", rows[number * 20 : number * 20 + 20])
-        async with asyncio.timeout(20):
-            while await city.scanned(rows[0]) < 60:
-                await asyncio.sleep(0.01)
+        await city.until_scanned(rows[0], 60)
         person = people(1, 2)
         took = []
         for number in range(5):
@@ -55,6 +53,35 @@ async def test_what_a_camera_saw_is_found_within_a_second_and_after_a_restart(tm
         assert again.shard.position("sighting", 0) > 0
 
 
+async def test_bytes_that_turned_over_on_disk_are_noticed_after_the_start_and_read_from_the_log_again(
+    tmp_path: Path,
+) -> None:
+    async with searching(tmp_path) as city:
+        host = await city.host()
+        await city.camera("cam-0")
+        rows = people(60, 1)
+        await city.see("cam-0", rows)
+        await city.until_scanned(rows[0], 60)
+        before = (await city.search(rows[0], 30)).candidates
+        assert host.shard is not None
+        for index in host.shard.holdings.pools.indexes.values():
+            index.seal()
+        await host.stop()
+        (codes,) = (tmp_path / "search").rglob("codes.faiss")
+        data = bytearray(codes.read_bytes())
+        data[-500:-100] = bytes(400)
+        codes.write_bytes(data)
+        again = await city.host()
+        async with asyncio.timeout(20):
+            while codes.exists() or not again.ready:
+                await asyncio.sleep(0.02)
+        assert (await city.search(rows[0], 30)).candidates == before
+        assert again.shard is not None
+        await again.shard.verify()
+        await city.see("cam-0", people(1, 2), 1000)
+        await city.until_scanned(rows[0], 61)
+
+
 async def test_two_shards_hold_what_one_holds(tmp_path: Path) -> None:
     async with searching(tmp_path, search_shards=2) as city:
         for number in range(2):
@@ -63,9 +90,7 @@ async def test_two_shards_hold_what_one_holds(tmp_path: Path) -> None:
             await city.camera(f"cam-{number}")
             await city.see(f"cam-{number}", people(10, number))
         query = people(1, 9)[0]
-        async with asyncio.timeout(20):
-            while await city.scanned(query) < 40:
-                await asyncio.sleep(0.01)
+        await city.until_scanned(query, 40)
         everything = np.concatenate([people(10, number) for number in range(4)]).astype(np.float16).astype(np.float64)
         scores = sorted((everything @ query.astype(np.float16).astype(np.float64)).tolist(), reverse=True)
         found = await city.search(query)
@@ -155,9 +180,7 @@ async def test_an_erasure_ends_in_a_receipt_and_no_file_holds_the_bytes(tmp_path
         await city.camera("cam-0")
         rows = people(20, 1)
         await city.see("cam-0", rows)
-        async with asyncio.timeout(20):
-            while await city.scanned(rows[0]) < 20:
-                await asyncio.sleep(0.01)
+        await city.until_scanned(rows[0], 20)
         window = Window(start=now() - timedelta(hours=1), end=now() + timedelta(minutes=1))
         command = RequestErasure(camera="cam-0", erasure="e-1", window=window, reason="r", at=now(), by="operator")
         assert await city.submit([command]) == [None]
