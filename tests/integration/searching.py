@@ -40,8 +40,8 @@ def people(count: int, seed: int) -> Vector:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def message(camera: str, rows: Vector, first: int, at: datetime) -> bytes:
-    """A batch as a camera sends it; ids count from `first` on."""
+def message(camera: str, rows: Vector, first: int, at: datetime, **looks: Sequence[Any]) -> bytes:
+    """A batch as a camera sends it; ids count from `first` on. `looks`: columns `attributes` and `picture`."""
     table = pa.table(
         {
             "sighting_id": [f"{camera}:{first + number}" for number in range(len(rows))],
@@ -53,8 +53,8 @@ def message(camera: str, rows: Vector, first: int, at: datetime) -> bytes:
             "embedding": pa.array([row.tolist() for row in rows], pa.list_(pa.float32())),
             "quality": pa.array([0.9] * len(rows), pa.float32()),
             "box": pa.nulls(len(rows), SIGHTINGS.field("box").type),
-            "attributes": pa.nulls(len(rows), SIGHTINGS.field("attributes").type),
-            "picture": pa.nulls(len(rows), pa.binary()),
+            "attributes": pa.array(looks.get("attributes", [None] * len(rows)), SIGHTINGS.field("attributes").type),
+            "picture": pa.array(looks.get("picture", [None] * len(rows)), pa.binary()),
         },
         schema=SIGHTINGS,
     )
@@ -102,8 +102,10 @@ class Searching:
         while (await self.submit([command])) != [None]:
             await asyncio.sleep(0.05)
 
-    async def see(self, camera: str, rows: Vector, first: int = 0) -> None:
-        data = message(camera, rows, first, now() - timedelta(seconds=1))
+    async def see(
+        self, camera: str, rows: Vector, first: int = 0, at: datetime | None = None, **looks: Sequence[Any]
+    ) -> None:
+        data = message(camera, rows, first, at or now() - timedelta(seconds=1), **looks)
         await self.connection.observe(raw("sighting", camera, KIND), {}, data)
 
     async def search(self, query: Vector, limit: int = 10) -> Found:

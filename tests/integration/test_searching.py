@@ -13,15 +13,11 @@ import pytest
 from schemas.errors import UnavailableError
 from schemas.person import AuthoriseCase, CaseFacts, OpenCase, StartWatch, WatchHit
 from schemas.registry import read_event
-from schemas.road import Window
-from schemas.sighting import RequestErasure, SightingsErased
 from serve.search.place import Place
 from serve.search.protocol import Query
 from serve.search.queries import Sought, digest_of, name_of
 from streams import credentials
 from streams.connection import access_of
-from streams.subjects import partition
-from tests.integration.hosted import SHARDS
 from tests.integration.searching import MODEL, now, people, searching
 
 
@@ -172,37 +168,3 @@ async def test_a_shard_that_cannot_read_goes_on_answering_and_says_that_it_is_be
             while not (found := await city.search(rows[0])).complete:
                 await asyncio.sleep(0.05)
         assert found.coverage.rows_scanned == 20
-
-
-async def test_an_erasure_ends_in_a_receipt_and_no_file_holds_the_bytes(tmp_path: Path) -> None:
-    async with searching(tmp_path) as city:
-        await city.host()
-        await city.camera("cam-0")
-        rows = people(20, 1)
-        await city.see("cam-0", rows)
-        await city.until_scanned(rows[0], 20)
-        window = Window(start=now() - timedelta(hours=1), end=now() + timedelta(minutes=1))
-        command = RequestErasure(camera="cam-0", erasure="e-1", window=window, reason="r", at=now(), by="operator")
-        assert await city.submit([command]) == [None]
-        store = city.connection.store("sighting", partition("cam-0", SHARDS["sighting"]))
-
-        async def receipts() -> list[SightingsErased]:
-            events = [
-                read_event(one.type, one.data)
-                async for one in store.read(0)
-                if one.type.endswith("sightings-erased.v1")
-            ]
-            return [one for one in events if isinstance(one, SightingsErased)]
-
-        async with asyncio.timeout(20):
-            while not await receipts():
-                await asyncio.sleep(0.02)
-        assert (await city.search(rows[0])).candidates == ()
-        traces = [row.tobytes() for row in rows] + [row.astype(np.float16).tobytes() for row in rows]
-        assert not _holding(tmp_path, traces)
-
-
-def _holding(folder: Path, traces: list[bytes]) -> list[Path]:
-    kept = [path for path in folder.rglob("*") if path.is_file()]
-    assert len(kept) > 5
-    return [path for path in kept for data in [path.read_bytes()] if any(trace in data for trace in traces)]
