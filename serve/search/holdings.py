@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 ERASE, DELETE, HITS = "erase", "delete", "hits"
 """Tasks: rewrite the blocks of an erasure and file its receipt; delete an expired block; tell a watch its hits."""
 
+MOST_OPEN = 2048
+"""Blocks whose rows are in memory alone, of all indexes together: a restart fetches them one by one."""
 _NAME = 80
 """Longest name of a segment in a receipt: of two long names the end is cut off."""
 
@@ -155,6 +157,16 @@ class Holdings:
                     continue
                 for hit in self.watching.match(pool.model, pool.dimensions, table, block.observed):
                     self.catalogue.add_task(HITS, hit.key, hit.to_dict())
+        if waiting:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Put on disk what is in memory alone, where a restart had to fetch too many blocks for it."""
+        ((count,),) = self.catalogue.ask("SELECT count(*) FROM blocks WHERE state = ?", OPEN)
+        if count > MOST_OPEN:
+            for index in self.pools.indexes.values():
+                index.seal()
+            self.catalogue.do("UPDATE blocks SET state = ? WHERE state = ?", SEALED, OPEN)
 
     def left_of(self, block: Block, table: pa.Table) -> pa.Table:
         """A block without the rows that an erasure is about, completed or not.

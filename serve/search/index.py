@@ -118,16 +118,25 @@ class Index:
             self._seal()
 
     def seal(self) -> None:
-        """Seal what is loose, whatever its size."""
+        """Seal what is loose, whatever its size, and with it the newest sealed segments that are not much larger.
+
+        So of the small ones each is more than twice as large as the next, or both together are a full one: they stay
+        few, and a row is written a few times at most.
+        """
         with self._lock:
             self._seal()
 
     def _seal(self) -> None:
         state = self._state
-        if state.loose:
-            whole = _merged(state.loose)
-            stored = self.store.write(whole, self.texts) if self.store else whole
-            self._become(replace(state, sealed=(*state.sealed, stored), loose=()))
+        if not state.loose:
+            return
+        kept, parts, rows = list(state.sealed), list(state.loose), sum(map(len, state.loose))
+        while kept and len(kept[-1]) <= 2 * rows and len(kept[-1]) + rows <= SEALED_ROWS:
+            rows += len(kept[-1])
+            parts.insert(0, kept.pop())
+        whole = _merged(parts)
+        stored = self.store.write(whole, self.texts) if self.store else whole
+        self._become(replace(state, sealed=(*kept, stored), loose=()))
 
     def _become(self, state: State) -> None:
         if self.store:

@@ -239,11 +239,11 @@ def test_a_plan_follows_from_what_is_permitted(count: int, exact: bool, trusted:
 
 def test_the_answer_says_which_segments_the_window_spared() -> None:
     index = Index(MODEL)
-    for day in range(3):
-        index.append(table([replace(one, id=f"{day}{one.id}", time=one.time + 1000 * day) for one in crowd(20)]))
+    for day, rows in enumerate((50, 20, 9)):
+        index.append(table([replace(one, id=f"{day}{one.id}", time=one.time + 1000 * day) for one in crowd(rows)]))
         index.seal()
     coverage = index.search(np.ones(16), filters=Filters(start=1000, end=2000)).coverage
-    assert (coverage.rows, coverage.permitted, coverage.scanned, coverage.outside_window) == (60, 20, 20, 40)
+    assert (coverage.rows, coverage.permitted, coverage.scanned, coverage.outside_window) == (79, 20, 20, 59)
     assert coverage.plans == {"skip": 2, "gather": 1}
 
 
@@ -338,22 +338,37 @@ def test_what_is_too_old_is_dropped_from_the_files_too_and_a_longer_retention_ta
 
 def test_a_receipt_names_each_segment_and_is_on_disk_with_the_erasure(tmp_path: Path) -> None:
     index = Index.open(MODEL, tmp_path)
-    for part in (crowd(20, prefix="one"), crowd(20, prefix="two", seed=1), crowd(20, prefix="six", seed=2)):
+    for part in (crowd(100, prefix="one"), crowd(49, prefix="two", seed=1), crowd(20, prefix="six", seed=2)):
         index.append(table(part))
         index.seal()
     digests = [digest(segment, index.texts) for segment in index.state.sealed]
-    ids = {one.id for one in crowd(20, prefix="one")}
+    ids = {one.id for one in crowd(100, prefix="one")}
     done = index.erase(ids={*ids, "six0003"}, receipt="cam/e-1")
     whole, part = done.segments
-    assert (whole.before, whole.after, whole.rows) == (digests[0], "", 20)
+    assert (whole.before, whole.after, whole.rows) == (digests[0], "", 100)
     assert (part.before, part.rows, part.after) == (digests[2], 1, digest(index.state.sealed[1], index.texts))
     again = Index.open(MODEL, tmp_path)
     assert again.erase(ids=ids, receipt="cam/e-1").rows == 0
     assert again.receipt("cam/e-1") == done.segments
     again.erase(ids={"two0001"}, receipt="cam/e-1")
-    assert [one.rows for one in Index.open(MODEL, tmp_path).receipt("cam/e-1")] == [20, 1, 1]
+    assert [one.rows for one in Index.open(MODEL, tmp_path).receipt("cam/e-1")] == [100, 1, 1]
     again.forget("cam/e-1")
     assert Index.open(MODEL, tmp_path).receipt("cam/e-1") == ()
+
+
+def test_segments_that_are_sealed_small_are_sealed_again_with_the_next_and_stay_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.search.index.SEALED_ROWS", 400)
+    seen, index = crowd(3000), Index.open(MODEL, tmp_path)
+    for number, at in enumerate(range(0, 3000, 10), 1):
+        index.append(table(seen[at : at + 10]))
+        index.seal()
+        # Two in a row may be one that is hardly more than half full; of the small ones there are log2(400 / 10).
+        assert len(index.state.sealed) <= 2 * (10 * number / 400) + 6
+    assert len(list(tmp_path.iterdir())) == len(index.state.sealed) + 1
+    for one in (index, Index.open(MODEL, tmp_path)):
+        assert told(one.search(np.ones(16), 50, exact=True).found[0]) == brute_force(seen, np.ones(16), 50, EVERYTHING)
 
 
 def test_cameras_may_come_while_filters_are_looked_up() -> None:

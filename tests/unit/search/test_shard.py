@@ -28,6 +28,7 @@ from serve.search.cameras import Camera, Silence
 from serve.search.catalogue import MISSING, SEALED
 from serve.search.place import Place
 from serve.search.shard import SearchShard
+from streams.blobs import MemoryBlobs
 from tests.unit.search.town import DAY, HOUR, NOW, Town, asked, erasure, found, ids, vectors
 
 TODAY = Window(start=from_micros(NOW - DAY), end=from_micros(NOW + HOUR))
@@ -152,6 +153,35 @@ async def test_a_batch_taken_twice_counts_once(town: Town) -> None:
     shard.catalogue.move("sighting", 1, 0)
     await town.catch_up(shard)
     assert (await found(shard, vectors(1)[0])).rested.permitted == 20
+
+
+class Counted(MemoryBlobs):
+    """Objects, and how many were fetched."""
+
+    fetched = 0
+
+    async def get(self, name: str) -> bytes | None:
+        self.fetched += 1
+        return await super().get(name)
+
+
+async def test_a_restart_fetches_few_blocks_again_however_slowly_they_came(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.search.holdings.MOST_OPEN", 20)
+    shard = await town.opened()
+    for number in range(120):
+        await town.see(f"cam-{number % 3}", vectors(1, number), NOW - HOUR + number * 1_000_000)
+        await town.catch_up(shard)
+    before = await found(shard, vectors(1)[0], 30)
+    shard.close()
+    counted = Counted()
+    counted.blobs, town.blobs = town.blobs.blobs, counted
+    again = await town.opened()
+    assert 0 < counted.fetched <= 20
+    assert await found(again, vectors(1)[0], 30) == before
+    assert before.rested.scanned == 120
+    assert sum(len(index.state.segments) for index in again.holdings.pools.indexes.values()) < 12
 
 
 def spoil(path: Path) -> None:
