@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 ERASE, DELETE, HITS = "erase", "delete", "hits"
 """Tasks: rewrite the blocks of an erasure and file its receipt; delete an expired block; tell a watch its hits."""
 
-MOST_OPEN = 2048
+MOST_OPEN = 1024
 """Blocks whose rows are in memory alone, of all indexes together: a restart fetches them one by one."""
 _NAME = 80
 """Longest name of a segment in a receipt: of two long names the end is cut off."""
