@@ -120,7 +120,6 @@ class Story:
                 await shard.tend()
                 await self.compare(shard)
         await self.back(shard)
-        await self.compare(shard)
         await self.world.settle(shard, duties)
         await self.compare(shard)
         self.check_objects(shard)
@@ -172,6 +171,11 @@ class Story:
 
     async def compare(self, shard: SearchShard) -> None:
         town = self.world.town
+        if shard.holdings.missing:
+            # An erasure was cut off behind a deletion: what replaces the block is there, and the log says it later.
+            rested = (await found(shard, vectors(1)[0])).rested
+            assert rested.permitted > rested.scanned
+            return
         town.rows, every = self.left(), town.rows
         query = vectors(1, 4242)[0]
         middle = town.now - HOUR + MINUTE
@@ -188,9 +192,10 @@ class Story:
         town.rows = every
 
     def check_objects(self, shard: SearchShard) -> None:
-        """With nothing left to do: no block holds what is erased or a day too old, and each row lies once."""
+        """With nothing left to do: no block holds what is erased or a day too old, none is missing, a row lies once."""
         town = self.world.town
         assert not shard.catalogue.tasks()
+        assert not shard.holdings.missing
         done = [one.erasure for one in self.world.receipts() if one.last]
         assert sorted(done) == sorted(self.asked)
         stored = {name: data for name, data in town.blobs.blobs.items() if name.startswith("blocks/")}
@@ -227,7 +232,7 @@ def small_sizes() -> Any:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_answers_equal_a_brute_force_after_any_mix_of_events_losses_and_restarts(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(Story(Path(folder)).play(story(seed)))
