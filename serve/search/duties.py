@@ -57,6 +57,7 @@ LOST_AFTER = 24 * HOUR
 _TOLD_AT_ONCE = 2000
 _HITS_AT_ONCE = 100
 _NAMED_AT_ONCE = 1000
+_REWRITTEN_AT_ONCE = 32
 T = TypeVar("T")
 _IMPOSSIBLE = ConflictError, NotFoundError, InvalidError, ForbiddenError
 
@@ -172,28 +173,40 @@ class Duties:
         await self._shard.blobs.delete(_plan_of(camera, erasure))
 
     async def _plan(self, asked: ErasureRequested, task: Task) -> list[BlockErased]:
-        """Which blocks become what. Kept as an object before anything is deleted, and continued after a crash.
+        """Which blocks become what. Kept as an object before any of them is written or deleted; continued after a crash.
 
         Raises `UnavailableError` while a block that it has to look into cannot be read.
         """
         name, blobs = _plan_of(asked.camera, asked.erasure), self._shard.blobs
         kept = [BlockErased.model_validate(one) for one in orjson.loads(await blobs.get(name) or b"[]")]
         there = {one.block: one for one in self._touched(asked)}
-        plan = [one for one in kept if one.before in there]
         for one in kept:
             # Expired meanwhile, and what was to replace it with it.
             if one.after and one.before not in there and not self._shard.catalogue.blocks("block = ?", one.after):
                 await blobs.delete(blocks.name_of(one.after))
-        unread: list[str] = []
-        for block in sorted(there.keys() - {one.before for one in kept}):
-            if (table := await blocks.fetch(blobs, block)) is None:
-                unread.append(block)
-            elif (change := await self._rewritten(block, table, asked)) is not None:
-                plan.append(change)
-        await blobs.put(name, orjson.dumps([one.model_dump() for one in plan]))
+        waited = [block for block in task.data.get("unread", ()) if block in there]
+        unread = [block for block in waited if await blocks.fetch(blobs, block) is None]
+        if unread:  # nothing else is read again while it waits
+            await self._wait_for(unread, asked, task)
+        plan = [one for one in kept if one.before in there and await self._written(one)]
+        for part in _parts(sorted(there.keys() - {one.before for one in plan}), _REWRITTEN_AT_ONCE):
+            made: dict[str, bytes] = {}
+            for block in part:
+                if (table := await blocks.fetch(blobs, block)) is None:
+                    unread.append(block)
+                elif (change := await asyncio.to_thread(_rewritten, block, table, asked)) is not None:
+                    plan.append(change[0])
+                    made |= {change[0].after: change[1]} if change[0].after else {}
+            # The plan first: what no plan names would stay for ever if its block expired before this is done.
+            await blobs.put(name, orjson.dumps([one.model_dump() for one in plan]))
+            for after, data in made.items():
+                await blobs.put(blocks.name_of(after), data)
         if unread:
             await self._wait_for(unread, asked, task)
         return plan
+
+    async def _written(self, one: BlockErased) -> bool:
+        return not one.after or await blocks.fetch(self._shard.blobs, one.after) is not None
 
     async def _wait_for(self, unread: Sequence[str], asked: ErasureRequested, task: Task) -> None:
         """Raise `UnavailableError`: now or later the log says what became of these blocks.
@@ -222,16 +235,6 @@ class Duties:
             return self._shard.catalogue.blocks("camera = ?", asked.camera)
         start, end = micros(asked.window.start), micros(asked.window.end)
         return self._shard.catalogue.blocks("camera = ? AND last >= ? AND first < ?", asked.camera, start, end)
-
-    async def _rewritten(self, block: str, table: pa.Table, asked: ErasureRequested) -> BlockErased | None:
-        rest = await asyncio.to_thread(blocks.without, table, asked)
-        if rest.num_rows == table.num_rows:
-            return None
-        gone, after = table.num_rows - rest.num_rows, ""
-        if rest.num_rows:
-            after, data = blocks.packed(rest)
-            await self._shard.blobs.put(blocks.name_of(after), data)
-        return BlockErased(before=block, after=after, rows=gone, left=rest.num_rows)
 
     async def _end(self, task: Task) -> None:
         """Erase what an ended case leaves: its objects, its hits, and the sightings confirmed as the person."""
@@ -284,6 +287,16 @@ class Duties:
                     raise refusal
                 erasures.append(name)
         return tuple(erasures)
+
+
+def _rewritten(block: str, table: pa.Table, asked: ErasureRequested) -> tuple[BlockErased, bytes] | None:
+    """What becomes of a block, and its bytes, if there is anything left of it; None where nothing of it is erased."""
+    rest = blocks.without(table, asked)
+    if rest.num_rows == table.num_rows:
+        return None
+    after, data = blocks.packed(rest) if rest.num_rows else ("", b"")
+    gone = table.num_rows - rest.num_rows
+    return BlockErased(before=block, after=after, rows=gone, left=rest.num_rows), data
 
 
 def _plan_of(camera: str, erasure: str) -> str:

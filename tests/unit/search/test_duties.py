@@ -312,6 +312,27 @@ async def test_a_block_that_comes_back_as_it_was_does_not_bring_back_what_was_er
     assert await again.row_of("cam-0:1-1", "cam-0", NOW - HOUR + 1_000_000) is None
 
 
+@pytest.mark.parametrize("changes", range(4))
+async def test_what_a_cut_off_erasure_wrote_leaves_with_a_block_that_expires_meanwhile(
+    world: World, changes: int
+) -> None:
+    event = await world.town.see("cam-0", vectors(10, 1), NOW - HOUR)
+    shard, duties = await world.duties()
+    await request(world, NOW - HOUR, NOW - HOUR + 2_000_000)
+    await world.town.catch_up(shard)
+    shard.blobs = Cut(world.town.blobs.blobs, changes)
+    await duties.work()
+    shard.close()
+    at = from_micros(NOW + 30 * DAY)
+    await world.town.say(BlocksExpired(at=at, camera="cam-0", blocks=(event.block,), rows=10))
+    again, more = await world.duties()
+    await world.settle(again, more)
+    assert world.receipts()[-1].last
+    left = {name_of(one.block) for one in again.catalogue.blocks()}
+    assert {name for name in world.town.blobs.blobs if name.startswith("blocks/")} == left
+    assert len(left) == (changes == 3)  # told before it expired: then what is left has its own time
+
+
 async def test_no_receipt_before_every_copy_has_forgotten(world: World) -> None:
     await world.town.see("cam-0", vectors(5, 1), NOW - 3 * HOUR)
     await request(world, NOW - 4 * HOUR, NOW - HOUR)

@@ -107,7 +107,7 @@ class Story:
                     await duties.work()
                     shard, duties = await self.restarted(shard, whole=False)
                 case "lose", number:
-                    names = sorted(name for name in town.blobs.blobs if name.startswith("blocks/"))
+                    names = sorted(self.known() & town.blobs.blobs.keys())
                     if number < len(names):
                         self.lost[names[number]] = town.blobs.blobs.pop(names[number])
                 case ("back",):
@@ -148,17 +148,15 @@ class Story:
 
     async def back(self, shard: SearchShard) -> None:
         """Lost objects come back, but for those that have expired meanwhile."""
-        known = {
-            name_of(block)
-            for (context, _), state in self.world.office.states.items()
-            if context == "sighting"
-            for camera in state.cameras.values()
-            for block in camera.blocks
-        }
-        self.world.town.blobs.blobs |= {name: data for name, data in self.lost.items() if name in known}
+        self.world.town.blobs.blobs |= {name: data for name, data in self.lost.items() if name in self.known()}
         self.lost = {}
         await self.world.town.catch_up(shard)
         await shard.tend()
+
+    def known(self) -> set[str]:
+        """The objects that there must be, after the log."""
+        states = [state for (context, _), state in self.world.office.states.items() if context == "sighting"]
+        return {name_of(block) for state in states for camera in state.cameras.values() for block in camera.blocks}
 
     def left(self) -> dict[tuple[str, str], tuple[int, Any]]:
         """What must be found."""
