@@ -173,7 +173,7 @@ class Duties:
         await self._shard.blobs.delete(_plan_of(camera, erasure))
 
     async def _plan(self, asked: ErasureRequested, task: Task) -> list[BlockErased]:
-        """Which blocks become what. Kept as an object before any of them is written or deleted; continued after a crash.
+        """Which blocks become what. Kept as an object before one is written or deleted, and continued after a crash.
 
         Raises `UnavailableError` while a block that it has to look into cannot be read.
         """
