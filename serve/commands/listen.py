@@ -22,18 +22,17 @@ async def listen(settings: Settings, subject: str, count: int, json: bool) -> No
     """
     if not _SUBJECT.fullmatch(subject):
         raise InvalidError(f"{subject!r} is no subject of the feed: take city.pub.> or one like city.pub.road.*.*")
-    async with (
-        connected(settings, "listen") as connection,
+    async with connected(settings, "listen") as connection:
         # A reader of the stream instead of a bare subscription: a terminal that is slow loses nothing.
-        aclosing(await live.listen(connection.nc, [subject], None)) as events,
-    ):
-        err.print(f"listening on {subject}; Ctrl-C ends it", markup=False)
-        heard = 0
-        async for said in events:
-            typer.echo(codec.structured(said.headers, said.data) if json else line(said))
-            heard += 1
-            if heard == count:
-                return
+        _, events = await live.listen(connection.nc, [subject], None)
+        async with aclosing(events):
+            err.print(f"listening on {subject}; Ctrl-C ends it", markup=False)
+            heard = 0
+            async for said in events:
+                typer.echo(codec.structured(said.headers, said.data) if json else line(said))
+                heard += 1
+                if heard == count:
+                    return
 
 
 def line(said: Said) -> str:
