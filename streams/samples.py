@@ -17,6 +17,7 @@ _WORDS: Mapping[str, Any] = {
     "sighting": "20260115T030000.3",
     "camera": "cam-17",
     "candidate": "cam-17.20260115T030000.3",
+    "like": "cam-17.20260115T030000.3",
     "model": "body-example",
     "name_ko": "소양2교",
     "name_en": "Soyang Bridge 2",

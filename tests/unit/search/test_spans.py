@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from serve.search import plan as plan_module
 from serve.search.index import Index
-from serve.search.plan import NO_BOUND, Filters, bind, permitted
+from serve.search.plan import Filters, bind, permitted
 from serve.search.quantise import encode_queries
 from serve.search.spans import near_in_spans
 from tests.unit.search.crowd import MODEL, brute_force, crowd, table, told
@@ -43,7 +43,7 @@ def test_the_nearest_in_some_runs_are_those_that_a_mask_leaves(edges: list[int],
 def test_runs_that_a_window_cuts_hold_the_rows_that_a_mask_would(
     filters: Filters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bound = bind(filters, NO_BOUND, INDEX.texts)
+    bound = bind(filters, INDEX.texts)
     runs = permitted(SEGMENT, bound)
     monkeypatch.setattr(plan_module, "SPANS", -(10**9))
     masked = permitted(SEGMENT, bound)
