@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -189,8 +190,8 @@ class Best:
         """Exact similarities of rows that are grouped by part."""
         query = self.query.exact[0]
         halves = np.empty((len(rows), len(query)), np.float16)
-        edges = np.flatnonzero(np.diff(at, prepend=-1, append=-1))
-        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        edges = [0, *(np.flatnonzero(at[1:] != at[:-1]) + 1).tolist(), len(at)]
+        for start, end in pairwise(edges):
             halves[start:end] = self.parts[at[start]].segment.rows.vectors.half[rows[start:end]]
         return exact_scores(query, halves)
 

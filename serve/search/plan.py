@@ -124,11 +124,21 @@ def _in_spans(segment: Segment, runs: Mask, floors: Ints | None, end: int) -> Pe
     """Of some cameras' runs the rows from their floors to `end`; all without floors."""
     spans = np.stack([segment.starts[:-1][runs], segment.starts[1:][runs]], axis=1)
     if floors is not None:
-        for span, floor in zip(spans, floors[runs], strict=True):
-            span[:] = span[0] + segment.rows.time[span[0] : span[1]].searchsorted([floor, end])
-        spans = spans[spans[:, 0] < spans[:, 1]]
+        times, (starts, ends) = segment.rows.time, spans.T
+        first = _bisected(times, starts, ends, floors[runs])
+        last = ends if end > segment.last else _bisected(times, starts, ends, np.full(len(spans), end))
+        spans = np.stack([first, last], axis=1)[first < last]
     count = int((spans[:, 1] - spans[:, 0]).sum())
     return Permitted(count, None, None if count in {0, len(segment)} else spans, True)
+
+
+def _bisected(times: Ints, starts: Ints, ends: Ints, bounds: Ints) -> Ints:
+    """In each run [start, end) of rising times the first row not before the run's bound; all runs in step."""
+    before, step = starts - 1, 1 << int((ends - starts).max(initial=0)).bit_length()
+    while step := step >> 1:
+        further = np.minimum(before + step, ends - 1)
+        before = np.where(times[further] < bounds, further, before)
+    return before + 1
 
 
 class Plan(NamedTuple):

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from serve.search.quantise import Bytes, Floats
 
+SHORT = 128
+"""Rows of a run, on average, below which copying the runs together costs less than a call of faiss for each."""
+
 
 class _Scanners(threading.local):
     """faiss's scanners of int8 codes by dimension, for one thread each: they hold the query that is asked."""
@@ -35,8 +38,14 @@ def near_in_spans(
 
     Scores and rows [n, ≤ k], in no order; fewer than k where the runs have fewer rows.
     """
+    lengths = spans[:, 1] - spans[:, 0]
+    count = int(lengths.sum())
+    if len(spans) > 1 and count < SHORT * len(spans):
+        gathered = np.concatenate([codes[start:end] for start, end in spans.tolist()])
+        scores, places = near_in_spans(gathered, whole, k, np.array([[0, count]]))
+        return scores, places + np.repeat(spans[:, 0] - (np.cumsum(lengths) - lengths), lengths)[places]
     scanner = _scanners.of(codes.shape[1])
-    k = min(k, int((spans[:, 1] - spans[:, 0]).sum()))
+    k = min(k, count)
     scores, places = np.full((len(whole), k), -np.inf, np.float32), np.zeros((len(whole), k), np.int64)
     runs = [(start, end - start, faiss.swig_ptr(codes[start:end])) for start, end in spans.tolist()]
     for query, best, where in zip(np.ascontiguousarray(whole, np.float32), scores, places, strict=True):
