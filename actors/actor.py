@@ -1,7 +1,6 @@
 """The host of shards as a Ray actor: reachable by name, restarted by Ray, fenced by the log."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from actors.host import HostConfig, Request, ShardHost, ShardKey
 from actors.journal import Entry
 from actors.meters import METRICS
 from schemas.errors import BomnaeError
+from streams import logs
 
 WATCH_S = 5.0
 """How long a `watch` call waits for news."""
@@ -37,7 +37,7 @@ class ShardActor:
     """
 
     def __init__(self, config: HostConfig, name: str) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logs.configure(config.settings.log_level)
         self._host = ShardHost(config, name, meters=RayMeters(METRICS))
         self._mapped: dict[ShardKey, Mapped] = {}
         self._started = asyncio.ensure_future(self._host.start())

@@ -1,7 +1,6 @@
 """A search shard as a Ray actor: reachable by name, restarted by Ray, rebuilt from files, log and blocks."""
 
 import asyncio
-import logging
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from serve.pictures.cards import calibrations
 from serve.search.asking import Question, Replies
 from serve.search.host import METRICS, SearchHost
 from serve.search.place import Place
+from streams import logs
 from streams.subjects import partition
 
 _SUBMIT_S = 10.0
@@ -61,7 +61,7 @@ class SearchActor:
     """Wraps a `SearchHost`. Each call carries many questions."""
 
     def __init__(self, settings: Settings, place: Place) -> None:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logs.configure(settings.log_level)
         self._settings, self._place = settings, place
         hosts = placement({name: settings.shards(name) for name in CONTEXTS}, settings.shard_hosts)
         self._host_of = {key: name for name, keys in hosts.items() for key in keys}

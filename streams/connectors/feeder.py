@@ -25,7 +25,7 @@ from schemas.errors import BomnaeError
 from schemas.packs.load import load_pack
 from schemas.packs.pack import Pack
 from schemas.settings import Settings
-from streams import codec
+from streams import codec, logs
 from streams.connection import Access, Connection, access_of
 from streams.connectors.incidents import INCIDENTS, Step, held
 from streams.connectors.simulator import SimulatedCity
@@ -130,6 +130,7 @@ def _answer(feeder: Feeder, asked: bytes) -> bytes:
 
 async def _main() -> None:
     settings, stop, loop = Settings(), asyncio.Event(), asyncio.get_running_loop()
+    logs.configure(settings.log_level)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
@@ -145,5 +146,4 @@ def _until_alone(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     asyncio.run(_main())
