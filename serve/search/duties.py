@@ -92,9 +92,12 @@ class Duties:
         return await self._tell_all() + await self._erase_all()
 
     async def _erase_all(self) -> int:
-        failed = 0
-        for task in _first_of_cameras(self._shard.catalogue.tasks(ERASE)):
-            failed += await self._tried(task, self._erase(task))
+        failed, tried = 0, set[str]()
+        # Where the log has meanwhile said that the first of a camera is done, the next has its turn.
+        while due := [one for one in _first_of_cameras(self._shard.catalogue.tasks(ERASE)) if one.key not in tried]:
+            for task in due:
+                tried.add(task.key)
+                failed += await self._tried(task, self._erase(task))
         for task in self._shard.catalogue.tasks(CASE):
             failed += await self._tried(task, self._end(task))
         for task in self._shard.catalogue.tasks(DELETE):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from schemas.api import MAX_SEGMENTS
 from schemas.errors import InvalidError
 from schemas.road import ClearingState, RegisterRoad, RoadFacts, SegmentFacts
 
@@ -83,11 +84,12 @@ def read_polls(paths: Sequence[Path], last_at: datetime | None = None) -> tuple[
 
 
 def register_commands(polls: Sequence[Poll], at: datetime, by: str) -> list[RegisterRoad]:
-    """One command per road with all sides that any of the polls names; sent again, they change nothing."""
+    """All sides that any of the polls names, as many in a command as one may bring; sent again, they change nothing."""
     sides = pl.concat([poll.rows.select("road", "segment") for poll in polls]).unique().sort("road", "segment")
     return [
-        RegisterRoad(at=at, by=by, road=str(road), facts=_facts(str(road), rows["segment"].to_list()))
+        RegisterRoad(at=at, by=by, road=str(road), facts=_facts(str(road), part["segment"].to_list()))
         for (road,), rows in sides.group_by("road", maintain_order=True)
+        for part in rows.iter_slices(MAX_SEGMENTS)
     ]
 
 

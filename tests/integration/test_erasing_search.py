@@ -18,6 +18,7 @@ from serve.search.segment_digest import digest
 from streams.subjects import partition
 from tests.integration.hosted import SHARDS
 from tests.integration.searching import Searching, now, people, searching
+from tests.unit.jpegs import jpeg
 
 GONE, STAYS = {"upper": "purple"}, {"upper": "orange"}
 """Nothing else in a city says either word."""
@@ -26,7 +27,7 @@ Traces = dict[str, list[bytes]]
 
 
 def pictures(count: int, seed: int) -> list[bytes]:
-    return [b"\xff\xd8\xff" + np.random.default_rng(seed + number).bytes(500) for number in range(count)]
+    return [jpeg(np.random.default_rng(seed + number).bytes(500)) for number in range(count)]
 
 
 def traces_of(host: SearchHost, seen: np.ndarray, faces: list[bytes], word: bytes) -> Traces:
@@ -43,7 +44,7 @@ def traces_of(host: SearchHost, seen: np.ndarray, faces: list[bytes], word: byte
         "float16": halves,
         "int8": [kept.codes[row].tobytes() for row in rows],
         "bits": [kept.bits[row].tobytes() for row in rows],
-        "picture": [face[10:200] for face in faces],
+        "picture": [face[100:300] for face in faces],
         "looks": [word],
     }
 

@@ -59,7 +59,8 @@ async def live(settings: Settings) -> None:
     started = StartWork(at=NOW, by="test", road="jungang-ro", work="gas-1")
     readings = arrow([("tilt-1", float(n), 10.0 * n, n, 1, 0) for n in range(8)])
     async with Api(settings, "test") as api, connected(settings, "gateway") as connection:
-        await api.send(calls([sensor, road(), permit(), started]))
+        position, _ = await api.send(calls([sensor, road(), permit(), started]))
+        await api.get("/v1/roads/jungang-ro", min_position=position)
         subject = raw("facility", ENTITIES[0], READINGS)
         sequence = await connection.observe(subject, {codec.CONTENT_TYPE: codec.ARROW}, readings)
         piece = Piece("facility", partition(ENTITIES[0], SHARDS["facility"]), sequence, True)
