@@ -226,6 +226,17 @@ async def test_two_erasures_of_one_block_take_both_their_rows(world: World) -> N
         assert await one.row_of("cam-0:1-3", "cam-0", NOW - HOUR + 3_000_000) is None
 
 
+async def test_an_erasure_that_was_done_by_another_leaves_its_turn_to_the_next_at_once(world: World) -> None:
+    await world.town.see("cam-0", vectors(10, 1), NOW - HOUR)
+    shard, duties = await world.duties()
+    await request(world, NOW - HOUR, NOW - HOUR + 2_000_000)
+    await request(world, NOW - HOUR + 3_000_000, NOW - HOUR + 5_000_000, "e-2")
+    await world.town.catch_up(shard)
+    shard.catalogue.do("UPDATE erasures SET done = 1 WHERE erasure = 'e-1'")
+    assert await duties.work() == 0
+    assert [one.erasure for one in world.receipts()] == ["e-2"]
+
+
 async def test_of_two_layouts_that_erase_at_once_neither_leaves_a_block_behind(world: World) -> None:
     seen = vectors(10, 1)
     await world.town.see("cam-0", seen, NOW - HOUR)
