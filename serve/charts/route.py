@@ -34,9 +34,11 @@ def route_spec(
         _shapes([{"type": "LineString", "coordinates": [list(at) for at in line]} for line in roads], "#c9ced6", 1.2),
         *([_filled(reach)] if reach is not None else []),
         *(_leg(one) for one in journey.legs),
-        _points([_row(stop, "confirmed" if stop.confirmed else "likely", names) for stop in journey.stops], 90),
-        _points([_row(stop, "apart", names) for stop in apart], 60),
+        # At one camera the surest lies on top.
         _points([_row(stop, "left out", names) for stop in left_out], 60),
+        _points([_row(stop, "apart", names) for stop in apart], 60),
+        _points([_row(stop, "likely", names) for stop in journey.stops if not stop.confirmed], 90),
+        _points([_row(stop, "confirmed", names) for stop in journey.stops if stop.confirmed], 90),
         _labels(_named(journey.stops, names)),
     ]
     return {

@@ -37,6 +37,13 @@ def test_who_comes_back_to_a_camera_has_one_label_there() -> None:
     assert [row["label"] for row in layers[-1]["data"]["values"]] == ["1. a 12:00:00 · 3. 12:30:00", "2. b 12:15:00"]
 
 
+def test_a_confirmed_stop_lies_over_the_likely_ones_of_its_camera() -> None:
+    journey = plan([stop("a", 127.72, 0, confirmed=True), stop("a", 127.72, 1), stop("b", 127.73, 15)])
+    layers = route_spec(journey, None, ROADS, {}, "")["layer"]
+    drawn = [row["kind"] for layer in layers for row in layer["data"]["values"] if row.get("kind")]
+    assert drawn == ["가능성 높음 likely"] * 2 + ["확인됨 confirmed"]
+
+
 def test_a_likely_stop_that_is_left_out_is_on_the_map() -> None:
     between = Stop("s-b", "b", 127.74, 37.88, NOON + timedelta(seconds=80), 0.7)
     journey = plan([stop("a", 127.72, 0, confirmed=True), between, stop("c", 127.72, 3, confirmed=True)])
