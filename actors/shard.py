@@ -176,6 +176,7 @@ class Shard(Generic[S]):
             # What was asked is already so: the newest commit holds it.
             self.settled = True
             self._answer(work, self.state.sequence)
+            self._save_if_due()  # what came while another was on its way, and nothing since
             if self.wanted:
                 self._on_change()
             return bool(work.answers)
@@ -295,7 +296,10 @@ class Shard(Generic[S]):
         self._after(work, landed)
         self.meter.committed(len(work.events), self._rows, began, self.state.stored_at, work.arrived)
         await self.feeding.put(Batch(tuple(records[:-1]), commit, attempt, landed, 0))
-        if self.saving.due(self.state) and not self.state.owed and self._ahead is None:
+        self._save_if_due()
+
+    def _save_if_due(self) -> None:
+        if self.saving.unsaved and self.saving.due(self.state) and not self.state.owed and self._ahead is None:
             # Dumped here and now: by the time the task runs, the next commit may already be under way.
             self.saving.begin(self.state)
 

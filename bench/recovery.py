@@ -34,7 +34,7 @@ async def fill(host: HostProcess, made: City, load: Publisher, shard: int, messa
     await host.submit(requests(shard, registration(facility, sensor_ids(facility, SENSORS))))
     await send(load, facility, 0, messages)
     await host.until(key, messages * ROWS)
-    await asyncio.sleep(1.0)  # the newest snapshot is on its way
+    await asyncio.sleep(5.0)  # those that are on their way land
 
 
 async def snapshot_lag(connection: Connection, shard: int, sensors: int) -> int:

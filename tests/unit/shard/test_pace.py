@@ -107,6 +107,21 @@ async def test_owners_that_all_die_below_the_most_readings_of_a_tail_leave_it_no
     assert 3 <= max(tails) <= 5
 
 
+async def test_what_came_while_a_snapshot_was_on_its_way_is_saved_when_it_has_landed_and_nothing_more_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(saving, "SNAPSHOT_ROWS", 1)
+    world = World()
+    shard = await world.started()
+    for _ in range(3):  # the first snapshot has no chance to land in between
+        world.say("a", 1)
+        assert await shard.step()
+    await shard.saving.finish()
+    assert not await shard.step()
+    await shard.saving.finish()
+    assert (await world.snapshots().index())[-1].sequence == shard.state.sequence
+
+
 @pytest.mark.skipif(pace._trim is None, reason="the C library offers nothing to give memory back with")
 def test_memory_that_is_free_goes_back_to_the_system() -> None:
     process = psutil.Process()
