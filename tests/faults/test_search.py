@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -27,13 +27,31 @@ KINDS = {
 """What dies, and the longest until a search is answered whole again, in seconds."""
 
 
-class Traffic:
+class Beside:
+    """Does something in threads of its own, until what it is `running` beside ends."""
+
+    def __init__(self, *acts: Callable[[], None]) -> None:
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=act) for act in acts]
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            for thread in self._threads:
+                thread.join()
+
+
+class Traffic(Beside):
     """Sends and searches without a pause from two threads; `wrong` are answers that no fault excuses."""
 
     def __init__(self, missing: Missing) -> None:
         self.missing, self.wrong, self.searched, self.partial = missing, list[Any](), 0, 0
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._search)]
+        super().__init__(self._send, self._search)
 
     def _send(self) -> None:
         seed = 1000
@@ -59,17 +77,6 @@ class Traffic:
             self.wrong.append(answer)
         if not names and sure > 100 and coverage["shards_answered"] == coverage["shards"]:
             self.wrong.append(answer)
-
-    @contextmanager
-    def running(self) -> Iterator["Traffic"]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            for thread in self._threads:
-                thread.join()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,7 +110,7 @@ def divided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert running.stop() == 0, running.said()
 
 
-class Watched:
+class Watched(Beside):
     """Somebody is watched for, and seen again and again at every camera while searches go on; see `Traffic`."""
 
     def __init__(self, missing: Missing) -> None:
@@ -113,8 +120,7 @@ class Watched:
         url = f"/v1/cases/{missing.case}/watches"
         answer = missing.city.api.post(url, json=body, headers=missing.police)
         assert answer.status_code == 201, answer.text
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._search)]
+        super().__init__(self._send, self._search)
 
     def _send(self) -> None:
         seed = 5000
@@ -142,17 +148,6 @@ class Watched:
             right = right and coverage["hours_missing"] > 0 and coverage["cameras"] == len(self.missing.cameras)
         if not right:
             self.wrong.append(answer)
-
-    @contextmanager
-    def running(self) -> Iterator["Watched"]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            for thread in self._threads:
-                thread.join()
 
     def hits(self) -> list[str]:
         """What the ledger says, in its order."""
