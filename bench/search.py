@@ -31,7 +31,7 @@ async def index(report: Report, quick: bool, graph_rows: int) -> None:
     queries = 4 if quick else 20
     with one_core():
         told = [compare(report, rows, dimension, queries, cases) for rows, dimension in sizes]
-        await ingest(report, *((20_000, 64, 1) if quick else (140_000, 256, ROUNDS)))
+        await ingest(report, *((20_000, 64, 1) if quick else (140_000, 256, 2 * ROUNDS)))
     conclude(report, [one for compared, _ in told for one in compared], min(share for _, share in told))
     if graph_rows:
         over = [against_graph(report, min(rows, graph_rows), dimension, queries) for rows, dimension in sizes]

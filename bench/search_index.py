@@ -3,13 +3,14 @@
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bench.report import Report
 from bench.search_data import CASES, Case, Crowd, crowd, likeness, recall, truth
@@ -23,20 +24,20 @@ ROUNDS = 3
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Every thread that there is on one core, the same: threads of BLAS, once made, cannot be told, but can be held."""
-    whole, threads = os.sched_getaffinity(0), faiss.omp_get_max_threads()
+    """One core and one thread for every library: a second thread of BLAS would only spin on that core."""
+    whole = os.sched_getaffinity(0)
     _hold({max(whole)})
-    faiss.omp_set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         _hold(whole)
-        faiss.omp_set_num_threads(threads)
 
 
 def _hold(cores: set[int]) -> None:
     for thread in Path("/proc/self/task").iterdir():  # those that come later inherit it
-        os.sched_setaffinity(int(thread.name), cores)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.sched_setaffinity(int(thread.name), cores)
 
 
 def timed(made: Crowd, case: Case, peers: Mapping[str, Peer]) -> tuple[dict[str, float], dict[str, list[Any]]]:

@@ -35,14 +35,18 @@ def digest(segment: Segment, texts: Vocabularies) -> str:
         total.update(column.is_valid().to_numpy(zero_copy_only=False).tobytes())
         lengths = pa.compute.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
         total.update(lengths.astype(np.int32).tobytes())
-        total.update(
-            pa.compute.binary_join(pa.array([column.drop_null().to_pylist()], pa.list_(pa.string())), "")[0]
-            .as_py()
-            .encode()
-        )
+        total.update(_letters(column))
     for values in (rows.time, rows.quality, rows.vectors.half):
         total.update(np.ascontiguousarray(values).view(np.uint8).data)
     return total.hexdigest()
+
+
+def _letters(column: pa.Array) -> memoryview:
+    """The texts of a string column behind each other, in UTF-8, nulls left out."""
+    texts = pa.concat_arrays([column.drop_null()])  # not a view into a longer array: offsets begin at its own texts
+    _, offsets, letters = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return memoryview(letters)[ends[0] : ends[-1]] if len(ends) and letters else memoryview(b"")
 
 
 def _numbered(segment: Segment, texts: Vocabularies) -> list[tuple[npt.NDArray[np.integer], Vocabulary]]:
