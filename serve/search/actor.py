@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
+import faiss
 import ray
 
 from actors.directory import find, placement
@@ -62,6 +63,7 @@ class SearchActor:
 
     def __init__(self, settings: Settings, place: Place) -> None:
         logs.configure(settings.log_level)
+        faiss.omp_set_num_threads(1)  # a shard is a core's work; threads that wait for each other spin
         self._settings, self._place = settings, place
         hosts = placement({name: settings.shards(name) for name in CONTEXTS}, settings.shard_hosts)
         self._host_of = {key: name for name, keys in hosts.items() for key in keys}

@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 """Longest time between two looks at the log, where no nudge comes."""
 
+REST_S = 0.02
+"""Shortest time between two looks that found something: what is written meanwhile travels together."""
+
 _STORED_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
 """Pauses between looks after a nudge that led to nothing: a record is heard of when it is sent, before it is stored."""
 
@@ -60,6 +63,8 @@ class Follower:
                     await asyncio.sleep(pause_s)
                     await self.look()
                 self.failure = ""
+                if self.position != before:
+                    await asyncio.sleep(REST_S)
             except (BomnaeError, OSError) as error:
                 self.failure = str(error) or type(error).__name__
                 logger.warning("%s: %s; trying again", self._store.name, self.failure)

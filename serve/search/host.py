@@ -24,7 +24,9 @@ from serve.search.store import DamagedStoreError
 from streams.connection import Connection, access_of
 from streams.ending import ended
 from streams.following import nudge
+from streams.log import COMMITTED, SHARD_ENTITY
 from streams.officers import forget_case
+from streams.subjects import log_subject
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +90,7 @@ class SearchHost:
                     self._follow(shard, context, number)
         await nudge(
             self._connection.nc,
-            {
-                f"city.log.{context}.{number}.>": follower.nudged
-                for (context, number), follower in self._followers.items()
-            },
+            {log_subject(*log, SHARD_ENTITY, COMMITTED): one.nudged for log, one in self._followers.items()},
         )
         self._begin("catch up", self._catch_up(shard))
 
