@@ -1,6 +1,6 @@
 """What requests of officers carry: searches, decisions, watches, erasures. Bodies of the HTTP API."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Base64Bytes, ConfigDict, Field, model_validator
 
@@ -11,6 +11,8 @@ from schemas.road import Window
 from schemas.sighting import ATTRIBUTES, MAX_DIMENSIONS, CameraFacts, ModelName, SightingId
 
 MAX_PHOTOS = 5
+MAX_ERASED = 1000
+"""Sightings that one request names for erasure."""
 
 
 class Authorisation(Frozen):
@@ -119,16 +121,32 @@ class CameraRegistration(CameraFacts):
 
 
 class ErasureRequest(Frozen):
-    """Sightings of a camera to erase: those of a window, or those named."""
+    """Sightings to erase: those of a camera's window, those named of one camera, or those named of several."""
 
-    camera: EntityId = Field(examples=["cam-17"])
+    camera: EntityId | None = Field(None, examples=["cam-17"])
     window: Window | None = None
-    sightings: Annotated[tuple[SightingId, ...], Field(max_length=1000)] = ()
+    sightings: Annotated[tuple[SightingId, ...], Field(max_length=MAX_ERASED)] = ()
+    by_camera: dict[EntityId, Annotated[tuple[SightingId, ...], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        max_length=100,
+        description="Instead of `camera`: a person's sightings by camera, at most 1000 in all, under one erasure.",
+        examples=[{"cam-17": ["20260115T030000.3"], "cam-18": ["20260115T031200.1"]}],
+    )
     reason: Text = Field(examples=["정보주체의 요구 · the data subject asked"])
     case: EntityId | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "ErasureRequest":
-        if (self.window is None) == (not self.sightings):
-            raise ValueError("give either a window or sightings")
+    def _one_of_all(self) -> "ErasureRequest":
+        ways = [self.window is not None, bool(self.sightings), bool(self.by_camera)]
+        if sum(ways) != 1 or (self.camera is None) != bool(self.by_camera):
+            raise ValueError("give a camera with either a window or sightings, or sightings by_camera")
+        if sum(map(len, self.by_camera.values())) > MAX_ERASED:
+            raise ValueError(f"at most {MAX_ERASED} sightings at once")
         return self
+
+    @property
+    def parts(self) -> list[dict[str, Any]]:
+        """What is asked of each camera."""
+        if self.camera is not None:
+            return [{"camera": self.camera, "window": self.window, "sightings": self.sightings}]
+        return [{"camera": camera, "sightings": named} for camera, named in self.by_camera.items()]

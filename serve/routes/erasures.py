@@ -69,12 +69,21 @@ async def list_erasures(request: Request, query: Annotated[ErasureQuery, Query()
 
 @routes.post("/v1/erasures", status_code=201, responses=openapi.written(201), summary="Ask for erasure · 파기 요청")
 async def ask(request: Request, body: ErasureRequest, once: OnceFor) -> Response:
-    """Hidden from every search at once; gone from every file when the receipt says so. Only police name a case."""
+    """Hidden from every search at once; gone from every file when the receipt says so. Only police name a case.
+
+    A person's sightings over several cameras are one erasure, with a receipt of each camera.
+    """
     if body.case is not None and "police" not in request.state.principal.roles:
         raise ForbiddenError("only police ask for an erasure in the name of a case: leave `case` out")
+    if body.by_camera:  # a camera that nobody knows would be refused when others had begun
+        backend: Backend = request.app.state.backend
+        known = set(frame(request, backend.view("sighting"), "cameras")["camera"])
+        if unknown := body.by_camera.keys() - known:
+            raise NotFoundError("camera", min(unknown))
     erasure = new_id("erasure", once)
-    command = RequestErasure(**stamp(request), erasure=erasure, **dict(body))
-    return await submit(request, [command], once, 201, f"/v1/erasures/{erasure}")
+    said = {**stamp(request), "erasure": erasure, "reason": body.reason, "case": body.case}
+    commands = [RequestErasure(**said, **part) for part in body.parts]
+    return await submit(request, commands, once, 201, f"/v1/erasures/{erasure}")
 
 
 @routes.get("/v1/erasures/{erasure}", responses=openapi_cases.receipt(), summary="The receipt · 파기 확인서")

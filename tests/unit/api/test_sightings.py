@@ -143,6 +143,25 @@ async def test_an_erasure_is_asked_for_and_listed_until_its_receipt(cameras):
     assert (await cameras.get("/v1/erasures/erasure-9", headers=OPERATOR)).status_code == 404
 
 
+async def test_a_persons_sightings_over_several_cameras_are_one_erasure(cameras):
+    body = {"by_camera": {"cam-1": ["s-1", "s-2"], "cam-2": ["s-1"]}, "reason": "정보주체의 요구 · asked"}
+    asked = POLICE | {"idempotency-key": "e-2"}
+    answer = await cameras.post("/v1/erasures", json=body, headers=asked)
+    assert answer.status_code == 201, answer.text
+    again = await cameras.post("/v1/erasures", json=body, headers=asked)
+    assert (again.headers["location"], again.json()) == (answer.headers["location"], answer.json())
+    said = (await cameras.get(answer.headers["location"], headers=bearer("auditor"))).json()
+    assert {one["camera"]: one["sightings"] for one in said["erasures"]} == body["by_camera"]
+
+
+async def test_of_cameras_one_of_which_is_unknown_nothing_is_erased(cameras, backend):
+    before = dict(backend.sequences)
+    body = {"by_camera": {"cam-1": ["s-1"], "cam-99": ["s-1"]}, "reason": "x"}
+    answer = await cameras.post("/v1/erasures", json=body, headers=OPERATOR)
+    assert (answer.status_code, "cam-99" in answer.text) == (404, True)
+    assert backend.sequences == before
+
+
 async def test_an_operator_learns_of_no_case_by_its_erasures(cameras):
     places = []
     for case in ({"case": "case-5d1f0c2b9a7e4836"}, {}):
@@ -175,6 +194,13 @@ async def test_an_operator_learns_of_no_case_by_its_erasures(cameras):
         {"camera": "cam-1", "reason": "x"},
         {"camera": "cam-1", "sightings": []},
         {"camera": "cam-1", "sightings": ["a b"], "reason": "x"},
+        {"sightings": ["s-1"], "reason": "x"},
+        {"camera": "cam-1", "by_camera": {"cam-1": ["s-1"]}, "reason": "x"},
+        {"by_camera": {"cam-1": []}, "reason": "x"},
+        {
+            "by_camera": {"cam-1": [f"s-{n}" for n in range(600)], "cam-2": [f"s-{n}" for n in range(600)]},
+            "reason": "x",
+        },
     ],
 )
 async def test_an_erasure_names_a_window_or_sightings_and_a_reason(cameras, body):
