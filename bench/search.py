@@ -43,19 +43,20 @@ async def index(report: Report, quick: bool, graph_rows: int) -> None:
     )
 
 
-async def service(report: Report, quick: bool, rows: int, http_rows: int) -> None:
+async def service(report: Report, quick: bool, rows: int, http_rows: Sequence[int]) -> None:
     """Actor or replica, a router over 1, 2, 4, 8 shards, and HTTP."""
     seconds, rounds = (0.3, 1) if quick else (4.0, 3)
-    rows, http_rows, dimension = (4_000, 4_000, 32) if quick else (rows, http_rows, 256)
+    rows, sizes, dimension = (4_000, [4_000], 32) if quick else (rows, http_rows, 256)
     await layouts(report, rows, dimension, seconds, rounds, 2 if quick else 8)
-    await through_http(report, http_rows, dimension, seconds, rounds)
+    told = [await through_http(report, size, dimension, seconds, rounds) for size in sizes]
+    report.ratio("http_of_in_process", told[-1])
     report.notes.append(
-        f"service: {rows:,} × {dimension} ({http_rows:,} through HTTP), whole window; {CONCURRENT} askers, {seconds:g} "
+        f"service: {rows:,} × {dimension} ({sizes[-1]:,} through HTTP), whole window; {CONCURRENT} askers, {seconds:g} "
         f"s a round, best of {rounds} rounds in turns"
     )
 
 
-async def measure(parts: Sequence[str], quick: bool, graph_rows: int, rows: int, http_rows: int) -> Report:
+async def measure(parts: Sequence[str], quick: bool, graph_rows: int, rows: int, http_rows: Sequence[int]) -> Report:
     """The parts that are asked for."""
     report = Report("search", goals=GOALS)
     if "index" in parts:
@@ -72,6 +73,8 @@ if __name__ == "__main__":
         "--graph-rows", type=int, default=1_000_000, help="most rows for hnswlib, which builds for minutes; 0: without"
     )
     options.add_argument("--rows", type=int, default=200_000, help="of actor, replica and the router over shards")
-    options.add_argument("--http-rows", type=int, default=1_000_000)
+    options.add_argument(
+        "--http-rows", type=int, nargs="+", default=[1_000_000, 5_000_000], help="of a city each; the last is the ratio"
+    )
     given = options.parse_args()
     run(lambda: measure(given.part, given.quick, given.graph_rows, given.rows, given.http_rows), given.json)

@@ -39,8 +39,8 @@ from streams.server import EmbeddedServer
 from streams.topology import Topology
 
 
-async def through_http(report: Report, rows: int, dimension: int, seconds: float, rounds: int) -> None:
-    """A whole city and its ledger against the index in this process, in turns."""
+async def through_http(report: Report, rows: int, dimension: int, seconds: float, rounds: int) -> float:
+    """A whole city and its ledger against the index in this process, in turns: the rate there over the rate here."""
     made = crowd(rows, dimension, 64)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bb", ignore_cleanup_errors=True)))
@@ -92,11 +92,13 @@ async def through_http(report: Report, rows: int, dimension: int, seconds: float
             took, lasted = await _posted(client, path, bodies, seconds)
             outside.append(len(took) / lasted)
             waits += took
-    report.add("in_process_16_per_s", max(inside), "queries/s")
-    report.add("http_16_per_s", max(outside), "queries/s")
-    report.add("http_p50_ms", percentile(waits, 0.5) * 1e3, "ms")
-    report.add("http_p99_ms", percentile(waits, 0.99) * 1e3, "ms")
-    report.ratio("http_of_in_process", max(outside) / max(inside))
+    size = f"{rows / 1e6:g}m"
+    report.add(f"in_process_16_{size}_per_s", max(inside), f"queries/s, {rows:,} rows")
+    report.add(f"http_16_{size}_per_s", max(outside), "queries/s")
+    report.add(f"http_{size}_p50_ms", percentile(waits, 0.5) * 1e3, "ms")
+    report.add(f"http_{size}_p99_ms", percentile(waits, 0.99) * 1e3, "ms")
+    report.add(f"http_of_in_process_{size}", max(outside) / max(inside), "ratio")
+    return max(outside) / max(inside)
 
 
 def _batch_rate(search: Callable[[], object], seconds: float) -> float:

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.report import Report
 from bench.search_data import CASES, Case, Crowd, crowd, likeness, recall, truth
-from bench.search_peers import Flat, FlatByNumbers, Graph, Inverted, NumPy, Ours, Peer
+from bench.search_peers import Flat, FlatByNumbers, Graph, Inverted, NumPy, Ours, Peer, Rabit
 from bench.search_rows import fill
 from serve.search.index import Index
 from serve.search.quantise import Model
@@ -130,6 +130,9 @@ def compare(report: Report, rows: int, dimension: int, queries: int, cases: list
         if case.share in {1.0, 0.1}:
             seconds, there, effort = at_recall(made, case, inverted, best)
             report.add(f"{name}_ivf_ms", seconds * 1e3, f"recall {there:.3f} at {effort} lists")
+        if case.share == case.window == 1:
+            seconds, there, effort = at_recall(made, case, Rabit(made), best)
+            report.add(f"{name}_rabitq_ms", seconds * 1e3, f"recall {there:.3f} with {effort} of each segment")
     report.add(f"{size}_batch_of_16_per_s", _batch_rate(index, made), "queries/s")
     return compared, scan_share(made)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bench.search_data import Case, Crowd, camera_name
 from serve.search.index import Index
 from serve.search.plan import EVER, Filters
+from serve.search.segment import SEALED_ROWS
 
 K = 10
 Rows = npt.NDArray[np.int64]
@@ -125,6 +126,32 @@ class Inverted:
         options: dict[str, Any] = {"sel": selector(made, case), "nprobe": min(self.effort, self.index.nlist)}
         params = faiss.SearchParametersIVF(**options)
         return lambda query: self.index.search(query[None], K, params=params)[1][0]
+
+
+class Rabit:
+    """faiss `IndexRaBitQFastScan` over segments, `effort` candidates of each ranked again by float32; no filter."""
+
+    efforts = (50, 200)
+
+    def __init__(self, made: Crowd) -> None:
+        self.vectors, self.effort, self.parts = made.vectors, self.efforts[0], list[Any]()
+        for at in range(0, len(made.vectors), SEALED_ROWS):
+            part = faiss.IndexRaBitQFastScan(made.vectors.shape[1], faiss.METRIC_INNER_PRODUCT)
+            part.train(made.vectors[at : at + SEALED_ROWS])
+            part.add(made.vectors[at : at + SEALED_ROWS])
+            self.parts.append(part)
+
+    def ready(self, made: Crowd, case: Case) -> Find:
+        """Raises `ValueError` for a filter: it takes none."""
+        if case.masked or case.window < 1:
+            raise ValueError("RaBitQ's fast scan takes no selector")
+
+        def find(query: npt.NDArray[np.float32]) -> Rows:
+            near = [part.search(query[None], self.effort)[1][0] for part in self.parts]
+            rows = np.concatenate([at * SEALED_ROWS + one[one >= 0] for at, one in enumerate(near)])
+            return rows[_best(self.vectors[rows] @ query)]
+
+        return find
 
 
 class Graph:
