@@ -101,6 +101,13 @@ class Context(Protocol, Generic[S]):
         """Whether an event that is evolved tells, in whole or in part, of something that is marked synthetic."""
         ...
 
+    def counted(self, state: S) -> pa.Table | None:
+        """What of the input counted since the last call, for the archive; kept from the first call on.
+
+        The columns of `schemas.archive.READINGS` that tell of a reading. None where all that counts becomes events.
+        """
+        ...
+
     def objects(self, state: S) -> Collection[str]:
         """Names of all erasable objects that the state refers to."""
         ...

@@ -20,7 +20,7 @@ from schemas.base import Event
 from schemas.errors import DivergenceError, LostLogError
 from schemas.registry import command_from_dict, is_old, read_event
 from streams.ingest import IngestReplay, IngestSource, Observed
-from streams.log import CLAIMED, COMMITTED, SHARD_ENTITY, Batch, Commit, EventStore, Position, read_batches
+from streams.log import CLAIMED, COMMITTED, SHARD_ENTITY, Batch, Commit, EventStore, Position, Record, read_batches
 from streams.snapshots import Snapshot, Snapshots
 
 S = TypeVar("S")
@@ -213,15 +213,20 @@ async def _from_snapshot(
     return restored(context, found)
 
 
-async def committed_digest(store: EventStore, sequence: int) -> str | None:
-    """The digest that the commit or claim at a sequence tells; None where there is no such record."""
+async def commit_at(store: EventStore, sequence: int) -> Record | None:
+    """The commit or claim record at a sequence; None where there is no such record."""
     records = store.read(sequence - 1)
     async with aclosing(records):  # type: ignore[type-var]
         async for record in records:
             kinds = (f"{SHARD_ENTITY}.{COMMITTED}", f"{SHARD_ENTITY}.{CLAIMED}")
-            is_commit = record.sequence == sequence and record.subject.endswith(kinds)
-            return Commit.from_json(record.data).digest if is_commit else None
+            return record if record.sequence == sequence and record.subject.endswith(kinds) else None
     return None
+
+
+async def committed_digest(store: EventStore, sequence: int) -> str | None:
+    """The digest that the commit or claim at a sequence tells; None where there is no such record."""
+    found = await commit_at(store, sequence)
+    return None if found is None else Commit.from_json(found.data).digest
 
 
 def restored(context: Context[S], found: Snapshot) -> ShardState[S]:

@@ -5,6 +5,8 @@ from typing import Any
 import ray
 
 from actors.actor import ShardActor
+from actors.archiving.actor import NAME as ARCHIVE
+from actors.archiving.actor import ArchiveActor
 from actors.directory import placement
 from actors.host import CONTEXTS, HostConfig
 from schemas.settings import Settings
@@ -39,12 +41,31 @@ def ensure_hosts(settings: Settings) -> list[Any]:
     ]
 
 
+def ensure_archive(settings: Settings) -> Any:
+    """The archive's writer, started where it is missing; safe to repeat. Two for a moment are harmless."""
+    return (
+        ray.remote(ArchiveActor)
+        .options(
+            name=ARCHIVE,
+            namespace=settings.ray_namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=100,
+            num_cpus=0.1,
+        )
+        .remote(settings)
+    )
+
+
 def stop_hosts(settings: Settings) -> None:
-    """End all hosts of this namespace; what they committed stays in the log."""
-    for name in placement({context: settings.shards(context) for context in CONTEXTS}, settings.shard_hosts):
+    """End all hosts of this namespace, and the archive's writer; what they committed stays in the log."""
+    hosts = placement({context: settings.shards(context) for context in CONTEXTS}, settings.shard_hosts)
+    for name in [*hosts, ARCHIVE]:
         try:
             actor = ray.get_actor(name, settings.ray_namespace)
         except ValueError:
             continue
-        ray.get(actor.stop.remote(), timeout=10)
+        ray.get(actor.stop.remote(), timeout=20)
         ray.kill(actor)

@@ -84,6 +84,18 @@ class Settings(BaseSettings):
         "cases), the same for every node; empty: `objects` in the data folder.",
     )
 
+    archive_url: str = Field(
+        "",
+        description="Folder or object store URL (Delta Lake's: s3://, az://, gs://, keys from the environment) for the "
+        "archive; empty: `archive` in the data folder.",
+    )
+    archive_every_s: float = Field(
+        10.0,
+        ge=0.1,
+        le=3_600,
+        description="Time between two writes of the archive, in seconds.",
+    )
+
     jwt_secret_file: Path | None = Field(
         None,
         description="File with the HS256 secret (32 bytes or more); default: `jwt-secret` in the data folder.",

@@ -90,6 +90,7 @@ def _ray(settings: Settings) -> Iterator[None]:
 @contextmanager
 def _city(settings: Settings) -> Iterator[None]:
     supervisor.ensure_hosts(settings)
+    supervisor.ensure_archive(settings)
     hosting.ensure_search(settings)
     hosting.resume(settings)
     hosting.retire_in_time(settings)

@@ -29,8 +29,9 @@ class Keeper:
         self._retirement = hosting.Retirement(settings)
 
     async def check_health(self) -> None:
-        """Start the hosts and search shards that are missing; bring the city pack in, again and again until it is."""
+        """Start the hosts, the writer of the archive and search shards that are missing; bring the city pack in, at last."""
         await asyncio.to_thread(supervisor.ensure_hosts, self._settings)
+        await asyncio.to_thread(supervisor.ensure_archive, self._settings)
         await asyncio.to_thread(hosting.ensure_search, self._settings)
         await asyncio.to_thread(self._retirement.look)
         if self._loading is not None and self._loading.done() and (error := self._loading.exception()) is not None:

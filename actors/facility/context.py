@@ -6,7 +6,7 @@ from typing import cast
 import pyarrow as pa
 
 from actors.context import Outcome
-from actors.facility import decider, fold, snapshot, timers
+from actors.facility import counted, decider, fold, snapshot, timers
 from actors.facility import tables as views
 from actors.facility.batch import NAME
 from actors.facility.state import NEWEST, Shard, evolve
@@ -71,6 +71,10 @@ class FacilityContext:
     def synthetic(self, state: Shard, event: Event) -> bool:
         """See `synthetic.synthetic`."""
         return synthetic(state, event)
+
+    def counted(self, state: Shard) -> pa.Table | None:
+        """See `counted.take`."""
+        return counted.take(state)
 
     def objects(self, state: Shard) -> Collection[str]:
         """None: nothing here is erasable."""

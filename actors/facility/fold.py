@@ -24,6 +24,7 @@ from actors.context import Outcome
 from actors.facility.alarms import MOST_EVENTS, alarm_events
 from actors.facility.batch import SUPERSEDED, Batch, gather, refuse_again, rejections
 from actors.facility.columns import B1, F8, I8, MICRO, Columns
+from actors.facility.counted import readings
 from actors.facility.dedup import Verdict, judge
 from actors.facility.detect import Detection, Transition, detect
 from actors.facility.risk import concluded
@@ -104,6 +105,8 @@ def _fold(shard: Shard, batch: Batch, max_events: int, outcome: Outcome) -> int:
         batch.reason[plan.superseded] = SUPERSEDED
         refuse_again(batch, plan.behind)
         _apply(shard.columns, plan)
+        if shard.counted is not None and len(plan.row):
+            shard.counted.append(readings(shard, batch, plan.row, plan.value, plan.quality))
         for row, events in _events(shard, plan):
             outcome.events += events
             outcome.traces += [codec.trace_of(batch.message(row).headers)] * len(events)

@@ -37,7 +37,8 @@ class Shard:
     """Everything that one facility shard knows: `columns`, `facilities`, and the facility of each shelved alarm.
 
     `version` is the fold version whose rules hold now: the log tells which. The rest is derived and kept for speed:
-    `touched` counts events, `pieces` and `config_digest` are parts of the digest, `views` of the published tables.
+    `touched` counts events, `pieces` and `config_digest` are parts of the digest, `views` of the published
+    tables; `counted` gathers the readings that counted, where somebody asks for them.
     """
 
     columns: Columns = field(default_factory=Columns)
@@ -48,6 +49,7 @@ class Shard:
     pieces: dict[str, bytes] = field(default_factory=dict)
     config_digest: tuple[int, bytes] | None = None
     views: Views = field(default_factory=Views)
+    counted: list[pa.Table] | None = None
 
     def kind(self, sensor: str) -> f.SensorKind:
         """What a registered sensor measures."""

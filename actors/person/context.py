@@ -83,6 +83,9 @@ class PersonContext:
         """No: a case is never made up, whatever the cameras of its hits are."""
         return False
 
+    def counted(self, state: State) -> None:
+        """Nothing: what counts becomes events."""
+
     def objects(self, state: State) -> Collection[str]:
         """The names of all objects of cases that are not erased."""
         cases = ((name, case) for name, case in state.cases.items() if case.erased_at is None)

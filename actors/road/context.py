@@ -80,6 +80,9 @@ class RoadContext:
         """See `synthetic.synthetic`."""
         return synthetic(state, event)
 
+    def counted(self, state: State) -> None:
+        """Nothing: what counts becomes events."""
+
     def objects(self, state: State) -> Collection[str]:
         """None: nothing here is erasable."""
         return ()

@@ -80,6 +80,9 @@ class SightingContext:
         camera = state.cameras.get(event.entity)
         return camera is not None and camera.facts.synthetic
 
+    def counted(self, state: State) -> None:
+        """Nothing: what counts becomes events."""
+
     def objects(self, state: State) -> Collection[str]:
         """The names of all blocks that the state refers to."""
         return {name_of(block) for camera in state.cameras.values() for block in camera.blocks}

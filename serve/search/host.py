@@ -17,12 +17,12 @@ from schemas.settings import Settings
 from schemas.sighting import SegmentErased
 from serve.search.asking import Behind, Question, Replies, Reply
 from serve.search.duties import Duties, Others, Submit
-from serve.search.follow import Follower
 from serve.search.place import Place
 from serve.search.shard import SearchShard
 from serve.search.store import DamagedStoreError
 from streams.connection import Connection, access_of
 from streams.ending import ended
+from streams.follow import Follower
 from streams.following import nudge
 from streams.log import COMMITTED, SHARD_ENTITY
 from streams.officers import forget_case

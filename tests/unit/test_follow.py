@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from schemas.errors import UnavailableError
 from schemas.sighting import CameraSilent
-from serve.search.follow import Follower, Take
+from streams.follow import Follower, Take
 from streams.log import Batch
 from streams.memory import MemoryStore
 from tests.unit.search.logs import commit
