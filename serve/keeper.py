@@ -29,7 +29,7 @@ class Keeper:
         self._retirement = hosting.Retirement(settings)
 
     async def check_health(self) -> None:
-        """Start hosts, the archive's writer and search shards that are missing; bring the city pack in, again and again."""
+        """Start hosts, archive writer and search shards that are missing; bring the city pack in, again and again."""
         await asyncio.to_thread(supervisor.ensure_hosts, self._settings)
         await asyncio.to_thread(supervisor.ensure_archive, self._settings)
         await asyncio.to_thread(hosting.ensure_search, self._settings)
