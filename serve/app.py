@@ -35,11 +35,13 @@ from serve.routes import (
     sensors,
     sightings,
     snow,
+    statistics,
     watches,
     works,
 )
 from serve.secret import read_secret
 
+_OF_PLACES = (facilities, sensors, alarms, readings, roads, works, snow)
 _OF_PERSONS = (cases, searches, watches, journeys, cameras, encodings, sightings, erasures)
 
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
@@ -111,7 +113,7 @@ def create_app(
     app.state.streams = live.Streams(config.live_per_client, config.live_per_staff, config.limits.live // 2)
     app.state.client = _client_of(backend, verifier, config.trusted_proxies)
     app.state.asyncapi = config.asyncapi
-    for module in (facilities, sensors, alarms, readings, roads, works, snow, live, rejected, meta, *_OF_PERSONS):
+    for module in (*_OF_PLACES, statistics, live, rejected, meta, *_OF_PERSONS):
         app.include_router(module.routes)
     problems.install(app)
     openapi.install(app, openapi_cases.components())

@@ -72,6 +72,8 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/snow-events"): PUBLIC,
     ("POST", "/v1/snow"): _ROAD,
     ("PATCH", "/v1/snow/{snow}"): _ROAD,
+    ("GET", "/v1/statistics"): PUBLIC,
+    ("GET", "/v1/statistics/{statistic}"): PUBLIC,
     ("GET", "/v1/cases"): _AUDITED,
     ("POST", "/v1/cases"): _OFFICERS,
     ("GET", "/v1/cases/{case}"): _OFFICERS,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+import polars as pl
 import pyarrow as pa
 
 from actors.context import Published
@@ -207,6 +208,13 @@ class Backend(Protocol):
         """Publish refused input again, and where it stands then; False where that was done before.
 
         Raises `NotFoundError`, or `ConflictError` where only a part of it was kept.
+        """
+        ...
+
+    async def facts(self) -> Mapping[str, pl.LazyFrame]:
+        """The tables of `schemas.archive` with everything that has happened, each row once, lazily.
+
+        Raises `UnavailableError` while the archive's writer still reads the logs.
         """
         ...
 

@@ -8,15 +8,19 @@ from typing import Any
 
 import aiohttp
 import orjson
+import polars as pl
 import ray
 from ray import serve as ray_serve
 from ray.serve.exceptions import RayServeException
 
+from actors.archiving.actor import NAME as ARCHIVE
+from actors.archiving.archivist import Hot, url_of
 from actors.context import Published
 from actors.directory import find, placement
 from actors.host import CONTEXTS, Request, ShardKey
 from actors.journal import UNANSWERED, Entry
 from actors.replay import load
+from schemas.archive import TABLES
 from schemas.base import Command, micros
 from schemas.errors import BomnaeError, GoneError, LogGapError, UnavailableError
 from schemas.settings import Settings
@@ -24,11 +28,13 @@ from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, 
 from serve.nats_metrics import NatsMetrics
 from serve.pictures.cards import cards
 from serve.pictures.encoder import Taken
+from serve.render import frame_of
 from serve.search.actor import Calls
 from serve.search.protocol import Encoded, Photograph, Query, Search
 from serve.search.router import Router
 from serve.views import Views
 from streams import live, rejected
+from streams.archive import Archive
 from streams.connection import Connection, access_of
 from streams.log import Record, sealed_alone
 from streams.rejected import Rejected
@@ -61,6 +67,7 @@ class City:
             self._encode,
             self._cameras,
         )
+        self._archive = Archive(url_of(settings))
         self._nats = NatsMetrics(settings.data)
         self._past: dict[tuple[ShardKey, int], Published] = {}
 
@@ -103,6 +110,12 @@ class City:
     async def wait_for(self, position: Position, timeout_s: float) -> None:
         """See `Backend`."""
         await self._views.wait_for(position, timeout_s)
+
+    async def facts(self) -> Mapping[str, pl.LazyFrame]:
+        """See `Backend`."""
+        hot: dict[str, Hot] = {table: await self._calls(ARCHIVE, "hot", table) for table in TABLES}
+        scans = {table: await asyncio.to_thread(self._archive.scan, table, one.version) for table, one in hot.items()}
+        return {table: pl.concat([scans[table], frame_of(one.rows).lazy()]) for table, one in hot.items()}
 
     @property
     def search(self) -> Search:

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import polars as pl
+import pyarrow as pa
 
+from actors.archiving.shard import ShardArchiver
 from actors.commit import Asked
 from actors.facility.context import FacilityContext
 from actors.journal import UNANSWERED
@@ -16,6 +19,7 @@ from actors.replay import load
 from actors.road.context import RoadContext
 from actors.shard import Shard
 from actors.sighting.context import SightingContext
+from schemas.archive import PERSONAL, TABLES
 from schemas.base import Command, from_micros, micros
 from schemas.errors import GoneError, InvalidError, NotFoundError, UnavailableError
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
@@ -23,7 +27,7 @@ from serve.pictures.wire import to_bytes
 from streams.blobs import MemoryBlobs
 from streams.feed import messages
 from streams.ingest import Observed
-from streams.log import SHARD_ENTITY
+from streams.log import SHARD_ENTITY, read_batches
 from streams.log import Position as LogPosition
 from streams.memory import MemoryIngest, MemoryStore, matches
 from streams.rejected import RESUBMITTED, Rejected, Rejection
@@ -141,6 +145,19 @@ class MemoryBackend:
             assert past.state.sequence <= was.sequence
             published.append(past.published())
         return View.of(context, published)
+
+    async def facts(self) -> dict[str, pl.LazyFrame]:
+        """All events and readings, as the archive's writer gives them."""
+        tables = {name: [schema.empty_table()] for name, schema in TABLES.items()}
+        for (context, number), owned in self.owned.items():
+            if context not in PERSONAL:
+                snapshots = Snapshots(MemoryBlobs(), context, number)
+                archiver = ShardArchiver(CONTEXTS[context](), number, owned.store, owned.ingest, snapshots)
+                await archiver.open(0)
+                async for batch in read_batches(owned.store):
+                    for name, rows in (await archiver.take(batch)).items():
+                        tables[name].append(rows)
+        return {name: pl.DataFrame(pa.concat_tables(found)).lazy() for name, found in tables.items()}
 
     async def wait_for(self, position: Position, timeout_s: float) -> None:
         if self.stuck:

@@ -1,0 +1,126 @@
+"""Statistics over HTTP: what happened a second ago is in them, in every format, and a bad question is told why."""
+
+import asyncio
+import io
+
+import orjson
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from serve.statistics import ALL, run
+from tests.unit.api.conftest import bearer, reading
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@pytest.fixture
+async def measured(city, backend):
+    rows = [reading("tilt-1", value, number) for number, value in enumerate((1.0, 2.0, 6.0), 1)]
+    answer = await city.post("/v1/readings", json=rows, headers=bearer("device", facility="bridge-1"))
+    assert answer.status_code == 202, answer.text
+    await backend.settle()
+    return city
+
+
+async def test_every_statistic_is_listed_with_its_titles_and_denominator(client):
+    items = (await client.get("/v1/statistics")).json()["items"]
+    assert [one["statistic"] for one in items] == list(ALL)
+    for one in items:
+        assert all((one["title_ko"], one["title_en"], one["denominator"], one["columns"]))
+
+
+async def test_a_reading_is_in_its_statistic_at_once(measured):
+    said = (await measured.get("/v1/statistics/readings?sensor=tilt-1")).json()
+    (row,) = said["rows"]
+    assert (row["mean"], row["p50"], row["readings"], row["synthetic"]) == (3.0, 2.0, 3, True)
+    assert row["bucket"] == "2026-01-15T03:00:00.000000Z"
+    assert (said["sensor"], said["zone"], said["denominator"] != "") == ("tilt-1", "Asia/Seoul", True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["facility=bridge-2", "start=2026-01-14T00:00:00Z&end=2026-01-14T12:00:00Z", "sensor=ghost"],
+)
+async def test_what_is_not_asked_for_is_not_told(measured, query):
+    assert (await measured.get(f"/v1/statistics/readings?{query}")).json()["rows"] == []
+
+
+async def test_the_formats_hold_the_same_rows(measured):
+    async def asked(form):
+        answer = await measured.get(f"/v1/statistics/readings?format={form}")
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    rows = (await asked("json")).json()["rows"]
+    csv = pl.read_csv((await asked("csv")).content)
+    parquet = pl.read_parquet(io.BytesIO((await asked("parquet")).content))
+    with pa.ipc.open_stream((await asked("arrow")).content) as stream:
+        arrow = stream.read_all().to_pylist()
+    assert [one["mean"] for one in rows] == csv["mean"].to_list() == parquet["mean"].to_list()
+    assert [one["mean"] for one in arrow] == [3.0]
+    assert csv["bucket"].to_list() == [one["bucket"] for one in rows]
+    assert parquet["bucket"].dtype == pl.Datetime("us", "UTC")
+
+
+async def test_a_chart_shows_the_citys_clock_korean_titles_and_that_data_are_made_up(measured):
+    spec = orjson.loads((await measured.get("/v1/statistics/readings?format=vega")).content)
+    assert spec["title"] == {
+        "text": "시간대별 센서 측정값 · Readings of sensors over time",
+        "subtitle": ["합성 자료 포함 · with synthetic data"],
+        "anchor": "start",
+    }
+    assert [one["bucket"] for one in spec["data"]["values"]] == ["2026-01-15T12:00:00"]
+    svg = await measured.get("/v1/statistics/readings?format=svg")
+    assert (svg.headers["content-type"], "시간대별" in svg.text) == ("image/svg+xml", True)
+    png = await measured.get("/v1/statistics/readings?format=png")
+    assert png.content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("statistic", ALL)
+@pytest.mark.parametrize("form", ["json", "csv", "vega", "svg"])
+async def test_every_statistic_is_told_in_words_and_pictures_even_of_nothing(client, statistic, form):
+    answer = await client.get(f"/v1/statistics/{statistic}?format={form}")
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("readings?road=jungang", "does not take 'road'"),
+        ("works?sensor=tilt-1", "does not take 'sensor'"),
+        ("readings?start=2026-01-16T00:00:00Z&end=2026-01-15T00:00:00Z", "ends before it begins"),
+        ("readings?start=2099-01-16T00:00:00Z", "begins in the future"),
+        ("readings?bucket=week", "bucket"),
+        ("readings?format=xls", "format"),
+        ("readings?facilty=bridge-1", "facilty"),
+    ],
+)
+async def test_a_bad_question_is_told_what_is_wrong(client, query, why):
+    answer = await client.get(f"/v1/statistics/{query}")
+    assert (answer.status_code, why in answer.text) == (422, True), answer.text
+
+
+async def test_a_statistic_that_nobody_declared_is_not_found(client):
+    assert (await client.get("/v1/statistics/happiness")).status_code == 404
+
+
+async def test_an_answer_that_is_too_large_is_refused_with_what_to_do(measured, monkeypatch):
+    monkeypatch.setattr(run, "MOST_ROWS", 0)
+    answer = await measured.get("/v1/statistics/readings")
+    assert (answer.status_code, "shorter window" in answer.text) == (422, True)
+
+
+async def test_whoever_leaves_is_not_computed_for():
+    asked = []
+
+    async def gone() -> bool:
+        asked.append(True)
+        return True
+
+    large = pl.LazyFrame({"n": range(3_000_000)}).select(pl.col("n").shuffle(1).sort().rank())
+    assert await run.collected(large, gone) is None
+    assert asked
+    async with asyncio.timeout(30):
+        while run.given_up():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,227 @@
+"""Each statistic against its definition, computed once more in the plainest way."""
+
+import statistics
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.archive import TABLES
+from schemas.tables import BAD, GOOD
+from serve.statistics import ALL
+from serve.statistics.declared import Asked
+
+START = datetime(2026, 1, 14, 15, tzinfo=UTC)
+"""Midnight in Chuncheon."""
+HOURS = 48
+WINDOW = Asked(START, START + timedelta(hours=HOURS))
+
+
+def at(hours: float) -> datetime:
+    return START + timedelta(hours=hours)
+
+
+class City:
+    """Facts as rows, as the archive has them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+
+    def event(self, context: str, entity: str, name: str, hours: float, synthetic: bool = False, **said: Any) -> "City":
+        number = len(self.rows["events"]) + 1
+        self.rows["events"].append(
+            {
+                "context": context, "day": at(hours).date(), "shard": 0, "commit": number, "sequence": number,
+                "entity": entity, "type": f"city.{context}.{name}.v1", "time": at(hours), "stored_at": at(hours),
+                "synthetic": synthetic, "data": orjson.dumps(said, option=orjson.OPT_UTC_Z).decode(),
+            }
+        )  # fmt: skip
+        return self
+
+    def reading(self, sensor: str, hours: float, value: float, quality: int = GOOD) -> "City":
+        number = len(self.rows["readings"]) + 1
+        self.rows["readings"].append(
+            {
+                "context": "facility", "day": at(hours).date(), "shard": 0, "commit": number, "facility": "bridge-1",
+                "sensor": sensor, "time": at(hours), "value": value, "quality": quality, "arrived": at(hours),
+                "boot": 1, "sequence": number, "synthetic": False,
+            }
+        )  # fmt: skip
+        return self
+
+    def asked(self, statistic: str, asked: Asked = WINDOW, **more: Any) -> list[dict[str, Any]]:
+        fields = {name: getattr(asked, name) for name in Asked.__dataclass_fields__} | more
+        facts = {
+            name: pl.DataFrame(rows, schema=pl.DataFrame(TABLES[name].empty_table()).schema).lazy()
+            for name, rows in self.rows.items()
+        }
+        told = ALL[statistic]
+        found = told.query(facts, Asked(**fields)).collect(engine="streaming")
+        assert set(found.columns) == {column.name for column in told.columns}
+        return found.to_dicts()
+
+
+@pytest.mark.parametrize("statistic", ALL)
+def test_of_nothing_there_is_nothing_with_all_its_columns(statistic):
+    assert City().asked(statistic) == []
+
+
+def test_hours_and_days_are_those_of_the_city():
+    city = City().reading("tilt-1", 0.5, 1.0).reading("tilt-1", 23.5, 3.0).reading("tilt-1", 24.5, 8.0)
+    days = city.asked("readings", bucket="day")
+    assert [(one["bucket"], one["mean"], one["readings"]) for one in days] == [
+        (datetime(2026, 1, 15, tzinfo=ZoneInfo("Asia/Seoul")), 2.0, 2),
+        (datetime(2026, 1, 16, tzinfo=ZoneInfo("Asia/Seoul")), 8.0, 1),
+    ]
+
+
+def test_the_window_holds_its_start_and_not_its_end():
+    city = City().reading("tilt-1", 0, 1.0).reading("tilt-1", HOURS, 5.0).reading("tilt-1", -0.001, 9.0)
+    assert [one["max"] for one in city.asked("readings")] == [1.0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b"]),
+            st.integers(-60, HOURS * 60 + 60),
+            st.floats(-1e3, 1e3, allow_nan=False),
+            st.sampled_from([GOOD, GOOD, BAD]),
+        ),
+        max_size=60,
+    )
+)
+def test_readings_by_the_hour_equal_a_loop_over_them(rows):
+    city, wanted = City(), defaultdict(list)
+    for sensor, minutes, value, quality in rows:
+        city.reading(sensor, minutes / 60, value, quality)
+        if 0 <= minutes < HOURS * 60:
+            wanted[sensor, minutes // 60].append((value, quality))
+    found = city.asked("readings")
+    assert [(one["sensor"], round((one["bucket"] - START) / timedelta(hours=1))) for one in found] == sorted(wanted)
+    for one in found:
+        hour = round((one["bucket"] - START) / timedelta(hours=1))
+        good = [value for value, quality in wanted[one["sensor"], hour] if quality != BAD]
+        assert (one["readings"], one["bad"]) == (len(good), len(wanted[one["sensor"], hour]) - len(good))
+        if good:
+            assert one["mean"] == pytest.approx(statistics.fmean(good), abs=1e-9)
+            assert (one["min"], one["max"]) == (min(good), max(good))
+            assert one["p50"] == pytest.approx(statistics.median(good), abs=1e-9)
+
+
+def registered(city: City, sensor: str, hours: float) -> City:
+    return city.event("facility", "bridge-1", "sensor-registered", hours, sensor=sensor)
+
+
+def test_availability_is_the_share_of_the_window_without_silence():
+    city = registered(City(), "tilt-1", -100)
+    city.event("facility", "bridge-1", "sensor-stale", 12, sensor="tilt-1", last_arrival=at(11))
+    city.event("facility", "bridge-1", "sensor-restored", 18, sensor="tilt-1", silent_s=7 * 3600.0)
+    (row,) = city.asked("availability")
+    assert (row["availability"], row["silent_s"], row["silences"]) == (1 - 6 / 48, 6 * 3600.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "silent", "silences"),
+    [(-5, 6, 6, 0), (40, None, 8, 1), (-5, None, 48, 0), (-9, -3, 0, 0), (40, 90, 8, 1)],
+)
+def test_a_silence_counts_as_far_as_it_lies_in_the_window(began, ended, silent, silences):
+    city = registered(City(), "tilt-1", -100)
+    city.event("facility", "bridge-1", "sensor-stale", began, sensor="tilt-1", last_arrival=at(began))
+    if ended is not None:
+        city.event("facility", "bridge-1", "sensor-restored", ended, sensor="tilt-1", silent_s=1.0)
+    (row,) = city.asked("availability")
+    assert (row["silent_s"], row["silences"], row["of_s"]) == (silent * 3600.0, silences, HOURS * 3600.0)
+
+
+def test_a_sensor_is_available_as_of_its_registration():
+    city = registered(City(), "tilt-1", 36)
+    city.event("facility", "bridge-1", "sensor-stale", 42, sensor="tilt-1", last_arrival=at(41))
+    (row,) = city.asked("availability")
+    assert (row["of_s"], row["availability"]) == (12 * 3600.0, 0.5)
+
+
+def raised(city: City, number: int, hours: float, level: str = "warning", facility: str = "bridge-1") -> City:
+    alarm = f"tilt-1.high-{level}.{number}"
+    return city.event("facility", facility, "alarm-raised", hours, alarm=alarm, sensor="tilt-1", level=level)
+
+
+def test_alarms_tell_how_many_were_seen_and_after_how_long():
+    city = City()
+    for number, (hours, seconds) in enumerate([(1, 60), (2, 120), (3, 600), (4, None)], 1):
+        raised(city, number, hours, "danger" if number == 1 else "warning")
+        if seconds is not None:
+            alarm = city.rows["events"][-1]["data"]
+            said = orjson.loads(alarm)["alarm"]
+            city.event(
+                "facility", "bridge-1", "alarm-acknowledged", hours + seconds / 3600, alarm=said, sensor="tilt-1"
+            )
+    (row,) = city.asked("alarms")
+    assert (row["alarms"], row["danger"], row["acknowledged"]) == (4, 1, 0.75)
+    assert row["acknowledged_p50_s"] == pytest.approx(120)
+    assert row["acknowledged_p90_s"] == pytest.approx(120 + 0.8 * 480)
+
+
+def test_an_alarm_that_returns_within_seconds_unseen_is_fleeting():
+    city = raised(raised(City(), 1, 1), 2, 2)
+    city.event("facility", "bridge-1", "alarm-returned", 1 + 5 / 3600, alarm="tilt-1.high-warning.1", sensor="tilt-1")
+    city.event("facility", "bridge-1", "alarm-returned", 3, alarm="tilt-1.high-warning.2", sensor="tilt-1")
+    (row,) = city.asked("alarms")
+    assert (row["fleeting"], row["acknowledged"], row["acknowledged_p50_s"]) == (0.5, 0.0, None)
+
+
+def test_alarms_before_the_window_do_not_count_though_they_are_seen_in_it():
+    city = raised(City(), 1, -1)
+    city.event("facility", "bridge-1", "alarm-acknowledged", 1, alarm="tilt-1.high-warning.1", sensor="tilt-1")
+    assert city.asked("alarms") == []
+
+
+def work(city: City, name: str, ends: float, finished: float, road: str = "jungang-ro", extended: float = 0) -> City:
+    window = {"start": at(-200), "end": at(ends)}
+    city.event("road", road, "work-permitted", -300, synthetic=name == "made-up", work=name, window=window)
+    if extended:
+        city.event("road", road, "work-extended", ends - 1, work=name, until=at(extended), reason="비")
+    return city.event("road", road, "work-finished", finished, work=name, segments=[], late_s=0.0)
+
+
+def test_works_are_late_against_the_end_that_was_first_permitted():
+    city = work(work(City(), "gas-1", 10, 14, extended=20), "gas-2", 30, 28)
+    (row,) = city.asked("works")
+    assert (row["works"], row["beyond"], row["extensions"]) == (2, 0.5, 1)
+    assert (row["beyond_p50_h"], row["beyond_total_h"]) == (pytest.approx(1.0), pytest.approx(4.0))
+    assert row["synthetic"] is False
+
+
+def test_works_of_other_roads_and_times_are_left_out_and_made_up_ones_are_said_to_be():
+    city = work(work(City(), "made-up", 10, 14, "alley"), "gas-1", 10, HOURS + 1)
+    assert [(one["road"], one["synthetic"]) for one in city.asked("works")] == [("alley", True)]
+    assert city.asked("works", road="jungang-ro") == []
+
+
+def cleared(city: City, segment: str, hours: float, road: str = "jungang-ro") -> City:
+    return city.event(
+        "road", road, "clearing-changed", hours, segment=segment, state="cleared", was="under-way", changed_at=at(hours)
+    )
+
+
+def test_hours_until_cleared_run_from_the_snow_that_lay_there_to_the_first_clearing():
+    city = City().event("road", "jungang-ro", "road-registered", -999, facts={"rank": "105"})
+    city.event("road", "jungang-ro", "snow-began", -300, snow="old", depth_cm=1.0)
+    city.event("road", "jungang-ro", "snow-began", 10, snow="new", depth_cm=5.0)
+    for segment, hours in (("a", 12), ("b", 14), ("a", 20)):
+        cleared(city, segment, hours)
+    (row,) = city.asked("snow-clearing")
+    assert (row["rank"], row["segments"], row["hours_p50"], row["hours_max"]) == ("105", 2, 3.0, 4.0)
+
+
+def test_a_clearing_without_snow_before_it_tells_nothing():
+    city = City().event("road", "jungang-ro", "road-registered", -999, facts={"rank": "105"})
+    city.event("road", "jungang-ro", "snow-began", 30, snow="later", depth_cm=5.0)
+    assert cleared(city, "a", 12).asked("snow-clearing") == []
