@@ -98,10 +98,11 @@ def _city(settings: Settings) -> Iterator[None]:
         ray_serve.start(http_options={"host": settings.host, "port": settings.http_port})
         ray_serve.run(deployments.app(settings), name="api", route_prefix="/")
         ray_serve.run(deployments.live(settings), name="live", route_prefix=deployments.LIVE_PREFIX)
+        # These come up meanwhile: nobody needs to wait for statistics, or for the networks that read photographs.
+        later = [ray_serve.RunTarget(deployments.statistics(settings), "statistics", deployments.STATISTICS_PREFIX)]
         if settings.encoder_replicas:
-            # It loads its networks meanwhile; nobody needs to wait for photographs.
-            target = ray_serve.RunTarget(encoder(settings), name=ENCODER, route_prefix=None)
-            ray_serve.run_many([target], wait_for_applications_running=False)
+            later.append(ray_serve.RunTarget(encoder(settings), name=ENCODER, route_prefix=None))
+        ray_serve.run_many(later, wait_for_applications_running=False)
         yield
     finally:
         ray_serve.shutdown()  # type: ignore[no-untyped-call]

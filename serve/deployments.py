@@ -1,6 +1,6 @@
-"""The two Ray Serve applications: the API, and the live stream in a deployment of its own.
+"""The Ray Serve applications of the API: itself, and in deployments of their own the live stream and statistics.
 
-`serve/config.yaml` names `app` and `live`; `serve.node` runs them on one machine.
+`serve/config.yaml` names them; `serve.cluster` runs them on one machine.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from serve.city import City
 from streams.asyncapi import document
 
 Message = MutableMapping[str, Any]
-LIVE_PREFIX = "/v1/live"
+LIVE_PREFIX, STATISTICS_PREFIX = "/v1/live", "/v1/statistics"
 _HEALTH_S = 1.0
 """Serve notices a killed replica at its next health check, and only then starts another."""
 
@@ -115,6 +115,20 @@ def live(settings: Settings | None = None) -> Application:
         name="live",
         num_replicas=1,
         max_ongoing_requests=settings.live_concurrency + settings.queue,
+        ray_actor_options={"num_cpus": 0.1},
+        health_check_period_s=_HEALTH_S,
+        graceful_shutdown_timeout_s=1,
+    )
+    return deployment(ray_serve.ingress()(Api)).bind(settings)
+
+
+def statistics(settings: Settings | None = None) -> Application:
+    """Statistics, at `/v1/statistics`: what reads months of the archive slows nothing else down."""
+    settings = settings or Settings()
+    deployment = ray_serve.deployment(
+        name="statistics",
+        num_replicas=1,
+        max_ongoing_requests=settings.past_concurrency + settings.queue,
         ray_actor_options={"num_cpus": 0.1},
         health_check_period_s=_HEALTH_S,
         graceful_shutdown_timeout_s=1,

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -83,12 +82,12 @@ class Archivist:
     `stop` writes what is left.
     """
 
-    def __init__(self, settings: Settings, meters: Meters, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings, self._meters, self._clock = settings, meters, clock
+    def __init__(self, settings: Settings, meters: Meters) -> None:
+        self._settings, self._meters = settings, meters
         self._archive = Archive(url_of(settings))
         self._tails: dict[str, Tail] = {}
         self._room, self._due = asyncio.Event(), asyncio.Event()
-        self._compact_at = clock() + COMPACT_S
+        self._compacted = 0.0
         self._followers: list[Follower] = []
         self._shards: list[ShardArchiver[Any]] = []
         self._connection: Connection | None = None
@@ -175,22 +174,25 @@ class Archivist:
                 if tail.rows:
                     await self._write(table, tail)
             self._room.set()
-            if self._clock() >= self._compact_at and not self._leaving:
+            if self._now() >= self._compacted + COMPACT_S and not self._leaving:
                 await self._compact()
 
     async def _write(self, table: str, tail: Tail) -> None:
         """Raises `UnavailableError` where another writer was there first: begin again from what is written."""
         tail.writing, tail.rows = tail.rows, []
         reached, tail.reached = tail.reached, {}
-        rows, began = pa.concat_tables(tail.writing), self._clock()
+        rows, began = pa.concat_tables(tail.writing), self._now()
         version = await asyncio.to_thread(self._archive.append, table, rows, tail.held, reached)
         tail.version, tail.writing = version, []
         tail.held |= reached
-        self._meters.observe("bomnae_archive_write_seconds", self._clock() - began, table=table)
+        self._meters.observe("bomnae_archive_write_seconds", self._now() - began, table=table)
         self._meters.add("bomnae_archive_rows", len(rows), table=table)
 
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
     async def _compact(self) -> None:
-        self._compact_at = self._clock() + COMPACT_S
+        self._compacted = self._now()
         for table, tail in self._tails.items():
             await asyncio.to_thread(self._archive.compact, table)
             tail.version = await asyncio.to_thread(self._archive.version, table)

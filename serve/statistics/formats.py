@@ -80,7 +80,7 @@ def chart(told: Statistic, rows: pl.DataFrame) -> dict[str, Any]:
         "width": 640,
         "height": 320,
         "data": {"values": some.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%dT%H:%M:%S")).to_dicts()},
-        "mark": {"type": drawn.mark, "tooltip": True},
+        "mark": {"type": drawn.mark, "tooltip": True} | ({"point": True} if drawn.mark == "line" else {}),
         "encoding": encoding,
     }
 

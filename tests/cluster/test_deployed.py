@@ -59,7 +59,7 @@ class Sender:
 def test_the_city_of_the_configuration_survives_its_hosts_even_those_that_ray_gives_up(deployed: Deployed) -> None:
     deployed.until(lambda: deployed.api.get("/readyz").is_success, 180)
     deployed.until(lambda: deployed.api.get("/v1/facilities/soyang-2-bridge").is_success)  # it is of the city pack
-    all_running = dict.fromkeys(("keeper", "api", "live", "encoder"), "RUNNING")
+    all_running = dict.fromkeys(("keeper", "api", "live", "statistics", "encoder"), "RUNNING")
     deployed.until(lambda: deployed.applications() == all_running, 120)
     register(deployed, FACILITY, SENSOR)
     with Sender(deployed) as sender:

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from actors import meters
+from actors.archiving import archivist
 from serve import measuring, nats_metrics
 from serve.search import host
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
-ALL = (*meters.METRICS, *measuring.METRICS, *host.METRICS, *nats_metrics.METRICS)
+ALL = (*meters.METRICS, *measuring.METRICS, *host.METRICS, *archivist.METRICS, *nats_metrics.METRICS)
 
 
 def test_the_documented_metrics_are_the_declared_ones() -> None:

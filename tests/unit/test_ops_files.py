@@ -20,7 +20,7 @@ from ray.serve.schema import ServeDeploySchema
 from schemas.settings import Settings
 from serve import ingress
 from serve.city import ENCODER
-from serve.deployments import LIVE_PREFIX
+from serve.deployments import LIVE_PREFIX, STATISTICS_PREFIX
 from serve.pictures.sandbox import Limits
 from streams.server import MAX_PAYLOAD, MAX_PENDING
 
@@ -143,6 +143,7 @@ def test_serve_deploy_takes_the_configuration() -> None:
         "keeper": None,
         "api": "/",
         "live": LIVE_PREFIX,
+        "statistics": STATISTICS_PREFIX,
         ENCODER: None,
     }
 
