@@ -41,16 +41,17 @@ def _hold(cores: set[int]) -> None:
 
 
 def timed(made: Crowd, case: Case, peers: Mapping[str, Peer]) -> tuple[dict[str, float], dict[str, list[Any]]]:
-    """Seconds of the core that a query takes each peer, in turns, each query's best of the rounds; and what each found.
+    """Seconds of the core that a query takes each peer, each query's best of the rounds; and what each found.
 
-    The core's own time, because other work on the machine would be measured otherwise; all of them are one thread.
+    The peers take turns by rounds over all queries: each meets the caches as it leaves them itself. The core's own
+    time, because other work on the machine would be measured otherwise; all of them are one thread.
     """
     finders = {name: peer.ready(made, case) for name, peer in peers.items()}
-    found = {name: [find(query) for query in made.queries] for name, find in finders.items()}
+    found = {name: [peers[name].rows(find(query)) for query in made.queries] for name, find in finders.items()}
     best = {name: [float("inf")] * len(made.queries) for name in peers}
     for _ in range(ROUNDS):
-        for number, query in enumerate(made.queries):
-            for name, find in finders.items():
+        for name, find in finders.items():
+            for number, query in enumerate(made.queries):
                 began = time.process_time()
                 find(query)
                 best[name][number] = min(best[name][number], time.process_time() - began)

@@ -17,7 +17,7 @@ from serve.search.segment import SEALED_ROWS
 
 K = 10
 Rows = npt.NDArray[np.int64]
-Find = Callable[[npt.NDArray[np.float32]], Rows]
+Find = Callable[[npt.NDArray[np.float32]], Any]
 
 
 class Peer(Protocol):
@@ -27,9 +27,14 @@ class Peer(Protocol):
         """How to search under this filter."""
         ...
 
+    def rows(self, told: Any) -> Rows:
+        """The row numbers of what a search told; no part of the search."""
+        rows: Rows = told
+        return rows
 
-class Ours:
-    """The index of the project. Its row numbers stand in the ids; reading them is not part of the search."""
+
+class Ours(Peer):
+    """The index of the project. Its row numbers stand in the ids."""
 
     def __init__(self, index: Index, exact: bool = False) -> None:
         self.index, self.exact = index, exact
@@ -40,11 +45,15 @@ class Ours:
         cameras = frozenset(map(camera_name, case.cameras)) if case.masked else None
         filters = Filters(start=case.start if case.window < 1 else -EVER, cameras=cameras)
 
-        def find(query: npt.NDArray[np.float32]) -> Rows:
+        def find(query: npt.NDArray[np.float32]) -> Any:
             self.last = self.index.search(query, K, filters, exact=self.exact)
-            return np.array([int(one.sighting_id.rpartition("-")[2]) for one in self.last.found[0]])
+            return self.last
 
         return find
+
+    def rows(self, told: Any) -> Rows:
+        """See `Peer`."""
+        return np.array([int(one.sighting_id.rpartition("-")[2]) for one in told.found[0]])
 
 
 def selector(made: Crowd, case: Case) -> Any:
@@ -56,7 +65,7 @@ def selector(made: Crowd, case: Case) -> Any:
     return faiss.IDSelectorRange(case.first(made), len(made.vectors)) if case.window < 1 else None
 
 
-class Flat:
+class Flat(Peer):
     """faiss `IndexFlatIP`: exact, float32."""
 
     def __init__(self, made: Crowd) -> None:
@@ -80,7 +89,7 @@ class FlatByNumbers(Flat):
         return lambda query: self.index.search(query[None], K, params=params)[1][0]
 
 
-class NumPy:
+class NumPy(Peer):
     """One matrix product over the window, then what the mask leaves."""
 
     def __init__(self, made: Crowd) -> None:
@@ -107,7 +116,7 @@ def _best(scores: npt.NDArray[np.float32]) -> Rows:
     return chosen[np.argsort(-scores[chosen])]
 
 
-class Inverted:
+class Inverted(Peer):
     """faiss IVF over float32, 1,024 lists; `effort` lists are looked at."""
 
     efforts = (8, 32, 128, 1024)
@@ -128,7 +137,7 @@ class Inverted:
         return lambda query: self.index.search(query[None], K, params=params)[1][0]
 
 
-class Rabit:
+class Rabit(Peer):
     """faiss `IndexRaBitQFastScan` over segments, `effort` candidates of each ranked again by float32; no filter."""
 
     efforts = (50, 200)
@@ -154,7 +163,7 @@ class Rabit:
         return find
 
 
-class Graph:
+class Graph(Peer):
     """hnswlib, M 16, built with ef 100; its filter is a Python function that it calls for each row it meets."""
 
     efforts = (16, 64, 256, 1024)

@@ -75,6 +75,8 @@ Z = 3.0
 """A row as good as the last candidate is missed by its sign bits once in 740 times, a better one less often."""
 LOWERED = 0.88
 """About this share of its floor remains when eight times as many candidates are read by bits (seen at 256-d)."""
+HALF_ERROR = 1e-3
+"""More than a sum of 4,096 products of single floats of unit vectors can be off (4,096 · 2⁻²⁴ = 2.4e-4)."""
 WIDEST_BITS = 1024
 """More candidates than this from bits cost as much as scanning int8 codes, which is exact."""
 
@@ -122,8 +124,7 @@ def near(part: Part, kind: str, queries: Queries, wanted: int) -> list[Near]:
     segment, seen = part.segment, part.permitted
     complete = wanted >= seen.count
     if kind == "gather":
-        rows = np.arange(len(segment)) if seen.mask is None else np.flatnonzero(seen.mask)
-        return by_codes(segment, queries, rows, -np.inf)
+        return by_halves(part, queries, wanted)
     if kind == "bits":
         distances, found = segment.near_bits(queries.bits, wanted)
         likely, most = similarities(queries.bits.shape[1] * 8)
@@ -132,11 +133,15 @@ def near(part: Part, kind: str, queries: Queries, wanted: int) -> list[Near]:
             for far, rows in zip(distances, found, strict=True)
         ]
     if seen.spans is not None:
-        values, found = near_in_spans(segment.rows.vectors.codes, queries.whole, wanted, seen.spans)
+        values, found = near_in_spans(segment.rows.vectors.codes, queries.coded.whole, wanted, seen.spans)
     else:
-        values, found = segment.near_codes(queries.whole, wanted, seen.mask)
-    estimates = values * queries.units[:, None]
-    error = segment.rows.vectors.error + queries.error
+        values, found = segment.near_codes(queries.coded.whole, wanted, seen.mask)
+    estimates = values * queries.coded.units[:, None]
+    return _nearest(found, estimates, segment.rows.vectors.error + queries.coded.error, complete)
+
+
+def _nearest(found: Numbers, estimates: npt.NDArray[np.floating], error: float, complete: bool) -> list[Near]:
+    """Of each query the rows found (-1 is none) with estimates that are at most `error` off."""
     answers = []
     for rows, likely in zip(found, estimates, strict=True):
         there = rows >= 0
@@ -145,10 +150,22 @@ def near(part: Part, kind: str, queries: Queries, wanted: int) -> list[Near]:
     return answers
 
 
+def by_halves(part: Part, queries: Queries, wanted: int) -> list[Near]:
+    """Few rows, by their half floats, which need no turned query; what faiss sums up in single floats is hardly off."""
+    seen, half = part.permitted, part.segment.rows.vectors.half
+    rows, spans = None, seen.spans
+    if spans is None:
+        rows = np.arange(len(half)) if seen.mask is None else np.flatnonzero(seen.mask)
+        half, spans = half[rows], np.array([[0, len(rows)]])
+    scores, places = near_in_spans(half.view(np.uint8), queries.half, wanted, spans, "half")
+    return _nearest(places if rows is None else rows[places], scores, HALF_ERROR, complete=wanted >= seen.count)
+
+
 def by_codes(segment: Segment, queries: Queries, rows: Numbers, floor: float) -> list[Near]:
     """These rows, by their int8 codes."""
-    error = segment.rows.vectors.error + queries.error
-    return [Near(rows, likely, likely + error, floor) for likely in segment.code_scores(queries.rotated, rows)]
+    error = segment.rows.vectors.error + queries.coded.error
+    likelihoods = segment.code_scores(queries.coded.rotated, rows)
+    return [Near(rows, likely, likely + error, floor) for likely in likelihoods]
 
 
 @lru_cache(maxsize=8)

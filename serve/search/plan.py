@@ -11,7 +11,7 @@ from serve.search.segment_rows import ATTRIBUTES, Vocabularies
 
 Kind = Literal["skip", "gather", "bits", "int8", "int8+mask", "int8+spans"]
 GATHER_ROWS = 1024
-"""Up to here copying the rows' int8 codes costs less than testing every row of a segment of 65,536."""
+"""Up to here reading the rows' half floats costs less than turning the query and scanning int8 codes."""
 BITS_ROWS = 16_384
 """From here on reading the sign bits first saves more than it costs when int8 codes have to be scanned after all."""
 SPANS, ROWS_PER_SPAN = 16, 2048
@@ -153,10 +153,10 @@ def choose(rows: int, seen: Permitted, exact: bool, trusted: bool) -> Plan:
     count = seen.count
     if not count:
         return Plan("skip", "no permitted row")
+    if count <= GATHER_ROWS:
+        return Plan("gather", f"{count} of {rows} rows: cheaper to read as they are than by their codes")
     if seen.spans is not None:
         return Plan("int8+spans", f"{count} of {rows} rows, in {len(seen.spans)} runs")
-    if count <= GATHER_ROWS:
-        return Plan("gather", f"{count} of {rows} rows: cheaper to copy than to test each")
     if count < rows:
         # Sign bits were slower here: the fewer rows are permitted, the less alike are the best of them, and bits cannot
         # tell those from strangers: nearly every segment had to be scanned by int8 codes after all.

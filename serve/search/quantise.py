@@ -59,13 +59,9 @@ class Encoded(NamedTuple):
     """At most this far is any decoded int8 vector from its half floats, in L2."""
 
 
-@dataclass(frozen=True)
-class Queries:
-    """n queries in the forms that scans and the last ranking need."""
+class Coded(NamedTuple):
+    """n queries as scans of codes take them."""
 
-    model: Model
-    half: Floats
-    """What is left of them in half floats, as single floats."""
     rotated: Floats
     """Rotated and divided by the scale: its products with codes are similarities."""
     whole: Floats
@@ -75,22 +71,41 @@ class Queries:
     error: float
     """At most this far is any of the decoded `whole`, in L2."""
 
+
+@dataclass(frozen=True)
+class Queries:
+    """n queries in the forms that scans and the last ranking need, each made when it is first asked for."""
+
+    model: Model
+    half: Floats
+    """What is left of them in half floats, as single floats."""
+    among: "tuple[Queries, slice] | None" = None
+    """Those that they are a part of: what is known of them need not be computed again."""
+
     @cached_property
     def exact(self) -> npt.NDArray[np.float64]:
         """For `exact_scores`."""
         return self.half.astype(np.float64)
 
     @cached_property
+    def coded(self) -> Coded:
+        """For scans of int8 codes."""
+        if self.among is not None:
+            whole, part = self.among
+            known = whole.coded
+            return Coded(known.rotated[part], known.whole[part], known.units[part], known.error)
+        return _coded(self.half, self.model)
+
+    @cached_property
     def bits(self) -> Bytes:
-        """Sign bits; made when a plan reads some, as most of narrow searches do not."""
+        """Sign bits."""
         beyond = self.half @ projection(self.model)[:, self.model.dimension :]
-        return _signs(np.concatenate([self.rotated, beyond], axis=1))
+        return _signs(np.concatenate([self.coded.rotated, beyond], axis=1))
 
     def only(self, number: int) -> "Queries":
         """One of them."""
-        one = slice(number, number + 1)
-        parts = self.half[one], self.rotated[one], self.whole[one], self.units[one]
-        return self if len(self.half) == 1 else Queries(self.model, *parts, self.error)
+        part = slice(number, number + 1)
+        return self if len(self.half) == 1 else Queries(self.model, self.half[part], (self, part))
 
 
 @lru_cache(maxsize=8)
@@ -158,14 +173,17 @@ def encode_queries(vectors: npt.ArrayLike, model: Model) -> Queries:
     for bad, reason in ((endless, "a component is not finite"), (zero, "the vector is zero")):
         if bad.any():
             raise BadQueryError(int(np.flatnonzero(bad)[0]), reason)
-    half = scaled.astype(np.float16).astype(np.float32)
+    return Queries(model, scaled.astype(np.float16).astype(np.float32))
+
+
+def _coded(half: Floats, model: Model) -> Coded:
     rotated = half @ projection(model)[:, : model.dimension]
     steps = np.abs(rotated).max(axis=1, keepdims=True) / 127
     whole = np.rint(rotated / steps)
     rest = rotated - whole * steps
     error = float(np.einsum("ij,ij->i", rest, rest).max(initial=0.0)) ** 0.5
     rotated /= np.float32(model.scale)
-    return Queries(model, half, rotated, whole, steps[:, 0] / np.float32(model.scale), error)
+    return Coded(rotated, whole, steps[:, 0] / np.float32(model.scale), error)
 
 
 def exact_scores(query: npt.NDArray[np.float64], half: npt.NDArray[np.float16]) -> npt.NDArray[np.float64]:

@@ -199,9 +199,9 @@ def test_no_estimate_is_further_off_than_the_bounds_say(seed: int, dimension: in
     kept, queries = encode(unit(raw)[0], model), encode_queries(raw, model)
     exact = np.stack([exact_scores(query, kept.half) for query in queries.exact])
     codes = kept.codes.astype(np.float64) - 128
-    bound = kept.error + queries.error
-    assert np.abs(queries.whole @ codes.T * queries.units[:, None] - exact).max() <= bound
-    assert np.abs(queries.rotated @ codes.T - exact).max() <= bound
+    bound = kept.error + queries.coded.error
+    assert np.abs(queries.coded.whole @ codes.T * queries.coded.units[:, None] - exact).max() <= bound
+    assert np.abs(queries.coded.rotated @ codes.T - exact).max() <= bound
     assert bound < 0.1
 
 
