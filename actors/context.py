@@ -48,6 +48,9 @@ class Context(Protocol, Generic[S]):
     such a context `observe` changes the state by these events alone, nothing else gives events of these types, and
     messages are consumed whole. Empty: input stays, and is observed again."""
 
+    measured: bool
+    """Whether input counts as readings, which `counted` tells; else all that counts becomes events."""
+
     def initial_state(self) -> S:
         """The state of an empty shard."""
         ...

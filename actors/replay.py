@@ -161,15 +161,16 @@ async def load(
     snapshots: Snapshots | None,
     until: int | None = None,
     every_digest: bool = False,
+    upto: int | None = None,
 ) -> ShardState[S]:
-    """The state after the newest commit, or after the last one stored at or before `until` (µs UTC).
+    """The state after the newest commit, or the last one stored at or before `until` (µs UTC) and not behind `upto`.
 
     From the newest fitting snapshot and the tail behind it; from the log's beginning without `snapshots`.
     Raises `DivergenceError`, `LostLogError` where the log lacks what the snapshot stands at, or `LogGapError` where the
     input behind a commit is no longer stored.
     """
-    state = await _from_snapshot(context, store, snapshots, until)
-    await catch_up(context, state, store, ingest, until, every_digest)
+    state = await _from_snapshot(context, store, snapshots, until, upto)
+    await catch_up(context, state, store, ingest, until, every_digest, upto)
     return state
 
 
@@ -180,13 +181,14 @@ async def catch_up(
     ingest: IngestSource,
     until: int | None = None,
     every_digest: bool = False,
+    upto: int | None = None,
 ) -> None:
     """Apply the batches behind the state, with one reader over the input for all of them. Raises as `load` does."""
     before = state.sequence
     replay: IngestReplay | None = None
     try:
         async for batch in read_batches(store, state.sequence):
-            if until is not None and batch.stored_at > until:
+            if (until is not None and batch.stored_at > until) or (upto is not None and batch.sequence > upto):
                 break
             messages: list[Observed] = []
             if batch.commit.end != batch.commit.start and not context.observed:
@@ -203,9 +205,9 @@ async def catch_up(
 
 
 async def _from_snapshot(
-    context: Context[S], store: EventStore, snapshots: Snapshots | None, until: int | None
+    context: Context[S], store: EventStore, snapshots: Snapshots | None, until: int | None, upto: int | None = None
 ) -> ShardState[S]:
-    found = await snapshots.newest(until, context.fold_versions) if snapshots else None
+    found = await snapshots.newest(until, context.fold_versions, upto) if snapshots else None
     if found is None:
         return ShardState(context.initial_state())
     if await committed_digest(store, found.info.sequence) != found.info.digest:

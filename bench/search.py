@@ -9,7 +9,7 @@ from bench.search_index import ROUNDS, against_graph, compare, conclude, one_cor
 from bench.search_layouts import CONCURRENT, layouts
 from bench.search_rows import ingest, restart
 
-PARTS = ("index", "service")
+PARTS = ("index", "rows", "service")
 GOALS = {
     "worst_recall": "≥ 0.99",
     "over_flat_full": "≥ 6, aim 10",
@@ -24,23 +24,28 @@ GOALS = {
 }
 
 
-async def index(report: Report, quick: bool, graph_rows: int) -> None:
-    """Both sizes on one core, against a graph too; then ingest, on one core, and a restart."""
+def index(report: Report, quick: bool, graph_rows: int) -> None:
+    """Both sizes on one core, against a graph too."""
     sizes = [(20_000, 64)] if quick else [(1_000_000, 256), (500_000, 512)]
     cases = [case for case in CASES if not quick or case.share >= 0.5]
     queries = 4 if quick else 20
     with one_core():
         told = [compare(report, rows, dimension, queries, cases) for rows, dimension in sizes]
-        await ingest(report, *((20_000, 64, 1) if quick else (140_000, 256, 2 * ROUNDS)))
     conclude(report, [one for compared, _ in told for one in compared], min(share for _, share in told))
     if graph_rows:
         over = [against_graph(report, min(rows, graph_rows), dimension, queries) for rows, dimension in sizes]
         report.ratio("over_hnsw_narrow", min(min(ratios) for ratios in over))
-    restart(report, *((20_000, 64) if quick else (5_000_000, 256)))
     report.notes.append(
         f"{PER_PERSON} sightings a person, {CAMERAS} cameras; one query, one core, best of {ROUNDS} rounds; each "
         "ratio is the worst of its kind; selectors of the peers are made beforehand, our filters within the search"
     )
+
+
+async def rows_in(report: Report, quick: bool) -> None:
+    """Rows on their way into a shard, on one core, and a restart."""
+    with one_core():
+        await ingest(report, *((20_000, 64, 1) if quick else (140_000, 256, 2 * ROUNDS)))
+    restart(report, *((20_000, 64) if quick else (5_000_000, 256)))
 
 
 async def service(report: Report, quick: bool, rows: int, http_rows: Sequence[int]) -> None:
@@ -60,7 +65,9 @@ async def measure(parts: Sequence[str], quick: bool, graph_rows: int, rows: int,
     """The parts that are asked for."""
     report = Report("search", goals=GOALS)
     if "index" in parts:
-        await index(report, quick, graph_rows)
+        index(report, quick, graph_rows)
+    if "rows" in parts:
+        await rows_in(report, quick)
     if "service" in parts:
         await service(report, quick, rows, http_rows)
     return report
@@ -68,7 +75,7 @@ async def measure(parts: Sequence[str], quick: bool, graph_rows: int, rows: int,
 
 if __name__ == "__main__":
     options = arguments("search", __doc__ or "")
-    options.add_argument("--part", nargs="+", default=PARTS, choices=PARTS, help="both by default")
+    options.add_argument("--part", nargs="+", default=PARTS, choices=PARTS, help="all by default")
     options.add_argument(
         "--graph-rows", type=int, default=1_000_000, help="most rows for hnswlib, which builds for minutes; 0: without"
     )

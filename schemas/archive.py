@@ -46,5 +46,28 @@ READINGS = pa.schema(
 """One row a reading that counted, once, in the order of its shard: `value` with gain and offset as of then, in the
 sensor's unit, `quality` 0 good, 1 uncertain, 2 bad (also outside of the sensor's range); `arrived` when it came."""
 
-TABLES = {"events": EVENTS, "readings": READINGS}
+ROLLUP = pa.schema(
+    {
+        "context": pa.string(),
+        "day": pa.date32(),
+        "facility": pa.string(),
+        "sensor": pa.string(),
+        "bucket": _TIME,
+        "readings": pa.int64(),
+        "bad": pa.int64(),
+        "total": pa.float64(),
+        "least": pa.float64(),
+        "greatest": pa.float64(),
+        "synthetic": pa.bool_(),
+    }
+)
+"""A part of what a sensor measured in the bucket that begins then, by the clock of Asia/Seoul: `readings` good and
+uncertain ones with their sum, least and greatest value (null where there are none), and how many `bad` ones.
+
+A bucket may lie in several rows: what comes later is a row of its own until they are merged. Who reads adds them up.
+"""
+ROLLUPS = {"minutes": "1m", "hours": "1h", "days": "1d"}
+"""The tables of roll-ups and the width of their buckets."""
+
+TABLES = {"events": EVENTS, "readings": READINGS, **dict.fromkeys(ROLLUPS, ROLLUP)}
 PARTITION = ("context", "day")

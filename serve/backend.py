@@ -211,8 +211,8 @@ class Backend(Protocol):
         """
         ...
 
-    async def facts(self) -> Mapping[str, pl.LazyFrame]:
-        """The tables of `schemas.archive` with everything that has happened, each row once, lazily.
+    async def facts(self, tables: Sequence[str]) -> Mapping[str, pl.LazyFrame]:
+        """These tables of `schemas.archive` with everything that has happened, each row once, lazily.
 
         Raises `UnavailableError` while the archive's writer still reads the logs.
         """

@@ -20,7 +20,6 @@ from actors.directory import find, placement
 from actors.host import CONTEXTS, Request, ShardKey
 from actors.journal import UNANSWERED, Entry
 from actors.replay import load
-from schemas.archive import TABLES
 from schemas.base import Command, micros
 from schemas.errors import BomnaeError, GoneError, LogGapError, UnavailableError
 from schemas.settings import Settings
@@ -111,9 +110,9 @@ class City:
         """See `Backend`."""
         await self._views.wait_for(position, timeout_s)
 
-    async def facts(self) -> Mapping[str, pl.LazyFrame]:
+    async def facts(self, tables: Sequence[str]) -> Mapping[str, pl.LazyFrame]:
         """See `Backend`."""
-        hot: dict[str, Hot] = {table: await self._calls(ARCHIVE, "hot", table) for table in TABLES}
+        hot: dict[str, Hot] = {table: await self._calls(ARCHIVE, "hot", table) for table in tables}
         scans = {table: await asyncio.to_thread(self._archive.scan, table, one.version) for table, one in hot.items()}
         return {table: pl.concat([scans[table], frame_of(one.rows).lazy()]) for table, one in hot.items()}
 

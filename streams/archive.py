@@ -5,9 +5,10 @@ again, or a second one that does not know of the first, adds nothing twice (docs
 threads.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -18,11 +19,25 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from schemas.archive import PARTITION, TABLES
 from schemas.errors import UnavailableError
 
+Merge = Callable[[pl.LazyFrame], pa.Table]
 MOST_RETRIES = 15
 SMALL_FILES = 32
 """So many files of a day are joined."""
 KEEP_HOURS = 24
 """How long files that a compaction replaced stay, for who reads the version before."""
+
+
+CONFIGURATION = {"delta.logRetentionDuration": "interval 2 days"}
+"""Of each table: one entry of its log each few seconds are many, and nobody reads a version of last week."""
+_STORED = "@stored"
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A place of a log: the sequence of a commit, and when it was stored (µs UTC), by which it is known again."""
+
+    sequence: int = 0
+    stored_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +65,34 @@ class Archive:
         except TableNotFoundError:
             return None
 
-    def reached(self, table: str, logs: Iterable[str]) -> dict[str, int]:
-        """The log sequence up to which a table holds each log, 0 for none of it."""
+    def held(self, table: str, logs: Iterable[str]) -> tuple[int, dict[str, Reached]]:
+        """The newest version of a table, -1 where there is none, and how far that one holds each log."""
         found = self._open(table)
-        return {log: (found and found.transaction_version(log)) or 0 for log in logs}
+        return -1 if found is None else found.version(), {log: _reached(found, log) for log in logs}
 
     def version(self, table: str) -> int:
         """The newest version of a table, -1 where there is none."""
-        found = self._open(table)
-        return -1 if found is None else found.version()
+        return self.held(table, ())[0]
 
-    def append(self, table: str, rows: pa.Table, held: Mapping[str, int], reached: Mapping[str, int]) -> int:
+    def append(self, table: str, rows: pa.Table, held: Mapping[str, Reached], reached: Mapping[str, Reached]) -> int:
         """Add rows that bring the table from where it `held` their logs to what is `reached`; its new version.
 
         All or none. Raises `UnavailableError` where the storage fails, or where another writer moved one of these logs:
-        nothing is added then, begin again from `reached()`.
+        nothing is added then, begin again from `held()`.
         """
         with _answered():
             there = DeltaTable.create(
-                self._made(table), TABLES[table], mode="ignore", partition_by=list(PARTITION), name=table
+                self._made(table),
+                TABLES[table],
+                mode="ignore",
+                partition_by=list(PARTITION),
+                name=table,
+                configuration=CONFIGURATION,
             )
-            if any((there.transaction_version(log) or 0) != held[log] for log in reached):
+            if any(_reached(there, log) != held[log] for log in reached):
                 raise UnavailableError(f"another writer has moved {self._home(table)} on", retry_after_s=1)
-            moved = [Transaction(log, sequence) for log, sequence in reached.items()]
+            moved = [Transaction(log, at.sequence) for log, at in reached.items()]
+            moved += [Transaction(f"{log}{_STORED}", at.stored_at) for log, at in reached.items()]
             # From the version that was just looked at: Delta refuses it where one of these logs moved in between.
             write_deltalake(
                 there,
@@ -84,32 +104,48 @@ class Archive:
 
     def _made(self, table: str) -> str:
         if "://" not in self._url:
-            Path(self._home(table)).mkdir(parents=True, exist_ok=True)
+            # Events say who did what, and why: nobody else looks into the root, whatever the umask.
+            Path(self._url).mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(self._home(table)).mkdir(exist_ok=True)
         return self._home(table)
 
     def scan(self, table: str, version: int) -> pl.LazyFrame:
         """A table as of a version, lazily; empty for -1."""
         if version < 0:
             return pl.LazyFrame(pl.from_arrow(TABLES[table].empty_table()))
-        return pl.scan_delta(self._home(table), version=version)
+        with _answered():
+            return pl.scan_delta(self._home(table), version=version)
 
-    def compact(self, table: str) -> Compacted:
+    def compact(self, table: str, today: date, merge: Merge | None = None) -> Compacted:
         """Join the small files of the days that have many, and remove those that were replaced `KEEP_HOURS` ago.
 
-        Readers and writers may go on; the rows stay the same.
+        With `merge` the rows of a day before `today` (UTC) with two files are replaced by what it makes of them, else
+        they stay. Readers go on, and so may writers: where one adds to that very day meanwhile, `UnavailableError`, and
+        nothing is done.
         """
         found = self._open(table)
         if found is None:
             return Compacted(0, 0)
+        removed = added = 0
         with _answered():
             files = pl.DataFrame(found.get_add_actions(flatten=True))
-            crowded = files.group_by("partition.context", "partition.day").len().filter(pl.col("len") >= SMALL_FILES)
-            removed = added = 0
-            for context, day, _ in crowded.iter_rows():
-                done = found.optimize.compact([("context", "=", context), ("day", "=", str(day))])
-                removed, added = removed + done["numFilesRemoved"], added + done["numFilesAdded"]
+            for context, day, count in files.group_by("partition.context", "partition.day").len().iter_rows():
+                if merge is not None and day < today and count > 1:
+                    whole = self.scan(table, found.version()).filter(pl.col("context") == context, pl.col("day") == day)
+                    predicate = f"context = '{context}' AND day = '{day}'"
+                    write_deltalake(found, merge(whole), mode="overwrite", predicate=predicate)
+                    removed, added = removed + count, added + 1
+                elif count >= SMALL_FILES:
+                    done = found.optimize.compact([("context", "=", context), ("day", "=", str(day))])
+                    removed, added = removed + done["numFilesRemoved"], added + done["numFilesAdded"]
             found.vacuum(KEEP_HOURS, dry_run=False, enforce_retention_duration=False)
         return Compacted(removed, added)
+
+
+def _reached(table: DeltaTable | None, log: str) -> Reached:
+    if table is None:
+        return Reached()
+    return Reached(table.transaction_version(log) or 0, table.transaction_version(f"{log}{_STORED}") or 0)
 
 
 @contextmanager

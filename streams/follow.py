@@ -33,6 +33,7 @@ class Follower:
 
     def __init__(self, store: EventStore, after: int, take: Take, clock: Callable[[], float] = time.monotonic) -> None:
         self._store, self._take, self._clock = store, take, clock
+        self.name = store.name
         self._seen = clock()
         self.nudged = asyncio.Event()
         self.position = after

@@ -74,14 +74,14 @@ class Snapshots:
                 await self._blobs.delete(f"{self._prefix}/{entry.sequence}.arrow")
 
     async def newest(
-        self, not_after: int | None = None, fold_versions: Container[int] | None = None
+        self, not_after: int | None = None, fold_versions: Container[int] | None = None, upto: int | None = None
     ) -> Snapshot | None:
-        """The newest that loads intact, at or before a moment (µs UTC) and of one of the fold versions where given.
+        """The newest that loads intact, at or before a moment (µs UTC) and a sequence, of one of the fold versions.
 
         One of another schema version is passed over like a damaged one: the log leads to the same state.
         """
         for info in reversed(await self.index()):
-            too_late = not_after is not None and info.clock > not_after
+            too_late = (not_after is not None and info.clock > not_after) or (upto is not None and info.sequence > upto)
             readable = info.schema_version == SCHEMA_VERSION and (
                 fold_versions is None or info.fold_version in fold_versions
             )

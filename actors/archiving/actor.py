@@ -4,6 +4,7 @@ import asyncio
 
 from actors.archiving.archivist import METRICS, Archivist, Hot
 from actors.exporting import RayMeters
+from actors.host import wall_clock
 from schemas.settings import Settings
 from streams import logs
 
@@ -15,7 +16,7 @@ class ArchiveActor:
 
     def __init__(self, settings: Settings) -> None:
         logs.configure(settings.log_level)
-        self._archivist = Archivist(settings, RayMeters(METRICS))
+        self._archivist = Archivist(settings, RayMeters(METRICS), wall_clock)
         self._started = asyncio.ensure_future(self._archivist.start())
 
     async def ready(self) -> bool:
@@ -24,7 +25,7 @@ class ArchiveActor:
 
     async def hot(self, table: str) -> Hot:
         """See `Archivist.hot`."""
-        return self._archivist.hot(table)
+        return await self._archivist.hot(table)
 
     async def stop(self) -> None:
         """Write what is left, and stop; the actor stays until it is killed."""

@@ -1,22 +1,25 @@
-"""Gathers the rows of all shards and writes them to the archive, each batch of a log once. A plain class."""
+"""Gathers what all shards' logs bring and writes it to the archive, each batch of a log once. A plain class."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from actors.archiving.shard import ShardArchiver
+from actors.archiving.rollups import merged
+from actors.archiving.shard import ShardArchiver, StoppedError
+from actors.archiving.tail import RollupTail, Tail
 from actors.host import CONTEXTS
 from actors.meters import Meters, Metric
-from schemas.archive import PERSONAL, TABLES
-from schemas.errors import DivergenceError, UnavailableError
+from schemas.archive import PERSONAL, ROLLUPS, TABLES
+from schemas.base import from_micros
+from schemas.errors import BomnaeError, DivergenceError, LogGapError, LostLogError, UnavailableError
 from schemas.settings import Settings
-from streams.archive import Archive
+from streams.archive import Archive, Reached
 from streams.connection import Connection, access_of
 from streams.ending import ended
 from streams.follow import Follower
@@ -25,47 +28,25 @@ from streams.log import COMMITTED, SHARD_ENTITY, Batch
 from streams.subjects import log_subject
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 METRICS = (
     Metric("bomnae_archive_rows", "counter", "rows written to a `table` of the archive", ("table",)),
     Metric("bomnae_archive_tail", "gauge", "rows of a `table` that are read and not written yet", ("table",)),
-    Metric(
-        "bomnae_archive_behind_seconds", "gauge", "since the archive's writer had read a shard's whole log, the most"
-    ),
+    Metric("bomnae_archive_behind_seconds", "gauge", "since its writer had read the whole log of every shard"),
+    Metric("bomnae_archive_stopped", "gauge", "shards that cannot be archived any further: see the log of the actor"),
     Metric("bomnae_archive_write_seconds", "histogram", "of one write of a `table`", ("table",)),
 )
 """Of the archive's writer."""
 
-MOST_ROWS = 1_000_000
-"""Rows behind which a table is written at once; at twice as many reading waits for the storage."""
+MOST_BYTES = 128_000_000
+"""Of facts in memory, from which on they are written at once; at twice as many reading waits for the storage."""
+ROLLUPS_S = 300.0
+"""Time between two writes of the roll-ups: each adds a row for every sensor."""
 COMPACT_S = 600.0
 _AGAIN_S = 1.0
-_LEAVE_S = 10.0
+_LEAVE_S = 15.0
 _ARCHIVED = tuple(name for name in CONTEXTS if name not in PERSONAL)
-
-
-@dataclass(slots=True)
-class Tail:
-    """Rows of one table that are not in the archive yet: those being written, and those behind them.
-
-    `held` says how far the table has each log, `reached` how far the rows go; `version` is the one that they continue.
-    """
-
-    version: int
-    held: dict[str, int]
-    writing: list[pa.Table] = field(default_factory=list)
-    rows: list[pa.Table] = field(default_factory=list)
-    reached: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def count(self) -> int:
-        """Rows that wait to be written."""
-        return sum(map(len, self.rows))
-
-    @property
-    def whole(self) -> list[pa.Table]:
-        """Everything behind the version."""
-        return [*self.writing, *self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +60,20 @@ class Hot:
 class Archivist:
     """`start`, then it works in the background and for ever: whatever fails begins again from what is written.
 
-    `stop` writes what is left.
+    A shard whose log cannot be followed any further is left, and the others go on. `stop` writes what is left. `clock`
+    gives µs UTC.
     """
 
-    def __init__(self, settings: Settings, meters: Meters) -> None:
-        self._settings, self._meters = settings, meters
+    def __init__(self, settings: Settings, meters: Meters, clock: Callable[[], int]) -> None:
+        self._settings, self._meters, self._clock = settings, meters, clock
         self._archive = Archive(url_of(settings))
         self._tails: dict[str, Tail] = {}
         self._room, self._due = asyncio.Event(), asyncio.Event()
-        self._compacted = 0.0
+        self._wrote: dict[str, float] = {}
         self._followers: list[Follower] = []
         self._shards: list[ShardArchiver[Any]] = []
+        self._stopped: set[str] = set()
+        self._storing: asyncio.Future[Any] | None = None
         self._connection: Connection | None = None
         self._running: asyncio.Task[None] | None = None
         self._leaving = False
@@ -115,47 +99,67 @@ class Archivist:
         connection = self._connection = await Connection.open(access_of(self._settings), "archive")
         logs = [(name, number) for name in _ARCHIVED for number in range(self._settings.shards(name))]
         names = [connection.store(*log).name for log in logs]
+        now = asyncio.get_running_loop().time()
+        self._stopped, self._wrote = set(), dict.fromkeys((*TABLES, "compact"), now)
         for table in TABLES:
-            # The version first: should another writer come in between, the first write notices.
-            version = await asyncio.to_thread(self._archive.version, table)
-            self._tails[table] = Tail(version, await asyncio.to_thread(self._archive.reached, table, names))
+            version, held = await self._stored(partial(self._archive.held, table, names))
+            every = ROLLUPS.get(table)
+            self._tails[table] = RollupTail(version, held, every) if every else Tail(version, held, TABLES[table])
         self._room.set()
-        for (context, number), name in zip(logs, names, strict=True):
-            store, ingest = connection.store(context, number), connection.ingest(context, number)
-            snapshots = await connection.snapshots(context, number)
-            shard = ShardArchiver(CONTEXTS[context](), number, store, ingest, snapshots)
-            self._shards.append(shard)
-            held = {table: tail.held[name] for table, tail in self._tails.items()}
-            await shard.open(after := min(held.values()))
-            self._followers.append(Follower(store, after, partial(self._take, name, shard, held)))
-        subjects = [log_subject(*log, SHARD_ENTITY, COMMITTED) for log in logs]
-        await nudge(connection.nc, dict(zip(subjects, (one.nudged for one in self._followers), strict=True)))
+        events: dict[str, asyncio.Event] = {}
+        for log, name in zip(logs, names, strict=True):
+            try:
+                events[log_subject(*log, SHARD_ENTITY, COMMITTED)] = await self._begin(connection, log, name)
+            except (LostLogError, LogGapError, DivergenceError) as error:
+                self._leave(name, error)
+        await nudge(connection.nc, events)
 
-    async def _take(self, log: str, shard: ShardArchiver[Any], held: Mapping[str, int], batch: Batch) -> None:
+    async def _begin(self, connection: Connection, log: tuple[str, int], name: str) -> asyncio.Event:
+        store, ingest = connection.store(*log), connection.ingest(*log)
+        snapshots = await connection.snapshots(*log)
+        shard = ShardArchiver(CONTEXTS[log[0]](), log[1], store, ingest, snapshots)
+        self._shards.append(shard)
+        held = {table: self._tails[table].held[name] for table in shard.tables}
+        follower = Follower(store, await shard.open(held.values()), partial(self._take, name, shard, held))
+        self._followers.append(follower)
+        return follower.nudged
+
+    def _leave(self, log: str, error: Exception) -> None:
+        """Go on without a shard. Who put its log back to an earlier state has to remove the archive, which is later."""
+        self._stopped.add(log)
+        where = url_of(self._settings)
+        logger.error(
+            "%s is not archived any further at %s: %s. If it was put back, remove the archive", log, where, error
+        )
+
+    async def _take(self, log: str, shard: ShardArchiver[Any], held: Mapping[str, Reached], batch: Batch) -> None:
         await self._room.wait()
-        try:
-            told = await shard.take(batch)
-        except DivergenceError as error:
-            # The state has moved: not to be tried again by who follows, but begun anew.
-            raise RuntimeError(str(error)) from error
-        for table, rows in told.items():
+        told = await shard.take(batch)
+        for table in shard.tables:
             # One table may have been written when the process died before the other was.
-            if len(rows) and batch.sequence > held[table]:
-                self._tails[table].rows.append(rows)
-                self._tails[table].reached[log] = batch.sequence
-        most = max(tail.count for tail in self._tails.values())
-        if most >= MOST_ROWS:
+            if batch.sequence > held[table].sequence:
+                rows = told["readings" if table in ROLLUPS else table]
+                self._tails[table].add(log, Reached(batch.sequence, batch.stored_at), rows)
+        most = max(tail.bytes for tail in self._tails.values())
+        if most >= MOST_BYTES:
             self._due.set()
-        if most >= 2 * MOST_ROWS:
+        if most >= 2 * MOST_BYTES:
             self._room.clear()
 
     async def _work(self) -> None:
         async with asyncio.TaskGroup() as group:
-            following = [group.create_task(one.run()) for one in self._followers]
+            following = [group.create_task(self._follow(one)) for one in self._followers]
             following += [group.create_task(self._caught_up()), group.create_task(self._measured())]
             await self._write_on()
             for task in following:
                 task.cancel()
+
+    async def _follow(self, follower: Follower) -> None:
+        try:
+            await follower.run()
+        except StoppedError as error:
+            follower.caught_up.set()
+            self._leave(follower.name, error)
 
     async def _caught_up(self) -> None:
         for follower in self._followers:
@@ -171,41 +175,57 @@ class Archivist:
                     await self._due.wait()
             self._due.clear()
             for table, tail in self._tails.items():
-                if tail.rows:
+                if isinstance(tail, RollupTail):
+                    make, take = tail.roll()
+                    take(await self._stored(make))
+                every = COMPACT_S if tail.empty else ROLLUPS_S if table in ROLLUPS else 0.0
+                if tail.pending and (self._leaving or self._since(table) >= every or tail.bytes >= MOST_BYTES):
                     await self._write(table, tail)
             self._room.set()
-            if self._now() >= self._compacted + COMPACT_S and not self._leaving:
+            if self._since("compact") >= COMPACT_S and not self._leaving:
                 await self._compact()
 
+    def _since(self, what: str) -> float:
+        return asyncio.get_running_loop().time() - self._wrote[what]
+
+    async def _stored(self, act: Callable[[], T]) -> T:
+        """What blocks, in a thread. `_close` waits for it: nothing is written behind the back of a new start."""
+        storing: asyncio.Future[T] = asyncio.get_running_loop().run_in_executor(None, act)
+        self._storing = storing
+        return await storing
+
     async def _write(self, table: str, tail: Tail) -> None:
-        """Raises `UnavailableError` where another writer was there first: begin again from what is written."""
-        tail.writing, tail.rows = tail.rows, []
-        reached, tail.reached = tail.reached, {}
-        rows, began = pa.concat_tables(tail.writing), self._now()
-        version = await asyncio.to_thread(self._archive.append, table, rows, tail.held, reached)
-        tail.version, tail.writing = version, []
-        tail.held |= reached
-        self._meters.observe("bomnae_archive_write_seconds", self._now() - began, table=table)
+        """Raises `UnavailableError` where another writer wrote too: begin again from what is written."""
+        began, rows, reached = asyncio.get_running_loop().time(), *tail.begin()
+        version = await self._stored(partial(self._archive.append, table, rows, tail.held, reached))
+        if version != max(tail.version, 0) + 1:  # making a table is its version 0
+            raise UnavailableError(f"another writer writes {table} too", retry_after_s=1)
+        tail.end(version, reached)
+        self._wrote[table] = asyncio.get_running_loop().time()
+        self._meters.observe("bomnae_archive_write_seconds", self._wrote[table] - began, table=table)
         self._meters.add("bomnae_archive_rows", len(rows), table=table)
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
     async def _compact(self) -> None:
-        self._compacted = self._now()
+        self._wrote["compact"] = asyncio.get_running_loop().time()
+        today = from_micros(self._clock()).date()
         for table, tail in self._tails.items():
-            await asyncio.to_thread(self._archive.compact, table)
-            tail.version = await asyncio.to_thread(self._archive.version, table)
+            merge = merged if table in ROLLUPS else None
+            await self._stored(partial(self._archive.compact, table, today, merge))
+            version, held = await self._stored(partial(self._archive.held, table, tail.held))
+            if held != tail.held:
+                raise UnavailableError(f"another writer writes {table} too", retry_after_s=1)
+            tail.version = version
 
     async def _measured(self) -> None:
         while True:
             for table, tail in self._tails.items():
-                self._meters.put("bomnae_archive_tail", sum(map(len, tail.whole)), table=table)
+                self._meters.put("bomnae_archive_tail", tail.count, table=table)
             behind = max((follower.behind_s for follower in self._followers), default=0.0)
             self._meters.put("bomnae_archive_behind_seconds", behind)
+            self._meters.put("bomnae_archive_stopped", len(self._stopped))
             await asyncio.sleep(_AGAIN_S)
 
-    def hot(self, table: str) -> Hot:
+    async def hot(self, table: str) -> Hot:
         """A table's version and the rows behind it: together everything that is read, each row once.
 
         Raises `UnavailableError` until everything that was in the logs at the start is.
@@ -213,7 +233,8 @@ class Archivist:
         if not self.ready:
             raise UnavailableError("the archive is still reading the logs", retry_after_s=2)
         tail = self._tails[table]
-        return Hot(tail.version, pa.concat_tables([TABLES[table].empty_table(), *tail.whole]))
+        version, rows = tail.version, tail.told()
+        return Hot(version, await asyncio.to_thread(rows))
 
     async def stop(self) -> None:
         """Write what is left, and stop."""
@@ -226,12 +247,15 @@ class Archivist:
     async def _close(self) -> None:
         self.ready = False
         self._followers = []
+        if self._storing is not None:
+            await asyncio.wait([self._storing])
         shards, self._shards = self._shards, []
-        for shard in shards:
-            await shard.close()
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        with contextlib.suppress(BomnaeError, OSError):
+            for shard in shards:
+                await shard.close()
+            if connection is not None:
+                await connection.close()
 
 
 def url_of(settings: Settings) -> str:

@@ -1,13 +1,15 @@
 """The rows that one shard's commits bring: its events, and the readings that counted, which only folding can tell."""
 
+from collections.abc import Collection
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
 
 from actors.context import Context
 from actors.replay import ShardState, apply, commit_at, load
-from schemas.archive import EVENTS, READINGS
+from schemas.archive import EVENTS, READINGS, TABLES
 from schemas.errors import LostLogError
+from streams.archive import Reached
 from streams.codec import SYNTHETIC
 from streams.ingest import IngestReplay, IngestSource, Observed
 from streams.log import Batch, EventStore
@@ -16,8 +18,12 @@ from streams.snapshots import Snapshots
 S = TypeVar("S")
 
 
+class StoppedError(Exception):
+    """A batch could not be applied, and the state may have moved: this shard cannot go on."""
+
+
 class ShardArchiver(Generic[S]):
-    """`open` behind the commit that is archived, then `take` every batch that follows, in order."""
+    """`open` behind what is archived, then `take` every batch that follows, in order."""
 
     def __init__(
         self, context: Context[S], shard: int, store: EventStore, ingest: IngestSource, snapshots: Snapshots
@@ -27,31 +33,42 @@ class ShardArchiver(Generic[S]):
         self._replay: IngestReplay | None = None
         self._state: ShardState[S] = ShardState(context.initial_state())
 
-    async def open(self, after: int) -> None:
-        """The state after the commit at a log sequence, 0 for the beginning.
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Those that this shard's log brings rows for."""
+        return tuple(TABLES) if self._context.measured else ("events",)
 
-        Raises `LostLogError` where the log has no commit there: it was put back to an older one than the archive is of.
+    async def open(self, held: Collection[Reached]) -> int:
+        """Go behind the first of these places, in which tables hold the log; its sequence, 0 for the beginning.
+
+        Raises `LostLogError` where the log has no such commit: it was put back to an older one than a table is of.
         """
         await self.close()
+        for place in set(held) - {Reached()}:
+            found = await commit_at(self._store, place.sequence)
+            if found is None or found.stored_at != place.stored_at:
+                raise LostLogError(self._store.name, place.sequence)
+        after = min(place.sequence for place in held)
         self._state = ShardState(self._context.initial_state())
         if after:
-            if (reached := await commit_at(self._store, after)) is None:
-                raise LostLogError(self._store.name, after)
-            until = reached.stored_at
-            self._state = await load(self._context, self._store, self._ingest, self._snapshots, until)
-            if self._state.sequence != after:
-                raise LostLogError(self._store.name, after)
+            self._state = await load(self._context, self._store, self._ingest, self._snapshots, upto=after)
         self._context.counted(self._state.domain)
+        return after
 
     async def take(self, batch: Batch) -> dict[str, pa.Table]:
-        """The rows of a batch by table. Raises what the log and the input raise, before anything moved: take it again.
+        """Its events, and the readings that counted. Raises what the input raises before anything moved: take it again.
 
-        Raises `DivergenceError` where folding gives other events than the log has.
+        Raises `StoppedError` where the batch cannot be applied: folding gives other events than the log has.
         """
         messages: list[Observed] = []
         if batch.commit.end != batch.commit.start and not self._context.observed:
             messages = await self._input(batch)
-        apply(self._context, self._state, batch, messages, self._store.name)
+        try:
+            apply(self._context, self._state, batch, messages, self._store.name)
+        except Exception as error:
+            raise StoppedError(
+                f"{self._store.name} is archived no further than {self._state.sequence}: {error}"
+            ) from error
         counted = self._context.counted(self._state.domain)
         return {"events": self._events(batch), "readings": self._readings(batch, counted)}
 

@@ -25,6 +25,7 @@ class FacilityContext:
     fold_version = NEWEST
     fold_versions = frozenset({1, NEWEST})
     observed: frozenset[str] = frozenset()
+    measured = True
 
     def initial_state(self) -> Shard:
         """An empty shard."""

@@ -24,6 +24,7 @@ class PersonContext:
     fold_version = 1
     fold_versions = frozenset({1})
     observed: frozenset[str] = frozenset()
+    measured = False
 
     def initial_state(self) -> State:
         """The state of an empty shard."""

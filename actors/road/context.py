@@ -27,6 +27,7 @@ class RoadContext:
     fold_version = NEWEST
     fold_versions = frozenset({1, NEWEST})
     observed: frozenset[str] = frozenset()
+    measured = False
 
     def initial_state(self) -> State:
         """The state of an empty shard."""

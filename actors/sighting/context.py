@@ -27,6 +27,7 @@ class SightingContext:
     fold_version = 1
     fold_versions = frozenset({1})
     observed: frozenset[str] = frozenset({SightingsObserved.type, CameraHeard.type, CameraRestored.type})
+    measured = False
 
     def initial_state(self) -> State:
         """The state of an empty shard."""

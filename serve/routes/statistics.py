@@ -1,7 +1,7 @@
 """Statistics (통계): what is declared, and each over the archive and everything that came since."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import orjson
@@ -10,7 +10,7 @@ from pydantic import model_validator
 from starlette.responses import Response
 
 from schemas.base import EntityId, Frozen
-from schemas.errors import InvalidError, NotFoundError
+from schemas.errors import InvalidError, NotFoundError, UnavailableError
 from serve import openapi_statistics
 from serve.backend import Backend
 from serve.reading import QueryTime
@@ -19,10 +19,10 @@ from serve.routing import router
 from serve.statistics import ALL
 from serve.statistics.declared import Asked, Bucket
 from serve.statistics.formats import TYPES, Format, body, described
-from serve.statistics.run import collected
+from serve.statistics.run import MOST_GIVEN_UP, collected, given_up
 
 routes = router("statistics")
-DAY = timedelta(days=1)
+DAY, FIRST = timedelta(days=1), datetime(1971, 1, 1, tzinfo=UTC)
 _GONE = 499
 """Nobody reads it."""
 StatisticId = Annotated[EntityId, Path(description="Id of the statistic.", examples=["readings"])]
@@ -67,11 +67,21 @@ async def get_statistic(
     chosen = query.model_dump(include={"bucket", "facility", "sensor", "road"}, exclude_unset=True, exclude_none=True)
     if unused := chosen.keys() - told.takes:
         raise InvalidError(f"{statistic} does not take {min(unused)!r}: leave it out")
-    end = query.end or backend.now()
+    now = backend.now()
+    end = now if query.end is None else min(query.end, now)
     asked = Asked(query.start or end - DAY, end, **chosen)
     if asked.start >= asked.end:
         raise InvalidError("the window begins in the future: give an earlier start")
-    rows = await collected(told.query(await backend.facts(), asked), request.is_disconnected)
+    if asked.start < FIRST:
+        raise InvalidError(f"the window begins before {FIRST:%Y}: give a later start")
+    longest = told.longest.get(asked.bucket)
+    if longest is not None and asked.facility is asked.sensor is None and asked.end - asked.start > longest:
+        raise InvalidError(
+            f"at most {longest.days} days of all sensors by the {asked.bucket}: name one, or ask for trend"
+        )
+    if given_up() >= MOST_GIVEN_UP:
+        raise UnavailableError("queries that nobody waits for any longer have not ended yet", retry_after_s=5)
+    rows = await collected(told.query(await backend.facts(told.tables(asked)), asked), request.is_disconnected)
     if rows is None:
         return Response(status_code=_GONE)
     rows = rows.select(column.name for column in told.columns)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import polars as pl
@@ -50,7 +50,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """One statistic. `denominator` says of what its shares and means are; `takes` which filters beside the window."""
+    """One statistic. `denominator` says of what its shares and means are; `takes` which filters beside the window.
+
+    `longest` bounds the window by the width of the buckets where neither facility nor sensor narrows it.
+    """
 
     id: str
     ko: str
@@ -62,6 +65,12 @@ class Statistic:
     query: Callable[[Facts, Asked], pl.LazyFrame]
     chart: Chart
     takes: frozenset[str] = field(default_factory=frozenset)
+    reads: Callable[[Asked], str] | None = None
+    longest: Mapping[Bucket, timedelta] = field(default_factory=dict)
+
+    def tables(self, asked: Asked) -> tuple[str, ...]:
+        """What the query reads: all of `source`, or of them the one that `reads` names."""
+        return self.source if self.reads is None else (self.reads(asked),)
 
 
 def local(time: pl.Expr) -> pl.Expr:

@@ -1,14 +1,32 @@
 """Statistics of facilities, their sensors and alarms."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import polars as pl
 
+from actors.archiving.rollups import summed
+from schemas.archive import ROLLUPS
 from schemas.tables import BAD
-from serve.statistics.declared import Asked, Chart, Column, Facts, Statistic, bucketed, count, events, share, within
+from serve.statistics.declared import (
+    Asked,
+    Chart,
+    Column,
+    Facts,
+    Statistic,
+    bucketed,
+    count,
+    events,
+    local,
+    share,
+    within,
+)
 
 _SENSOR = (Column("facility", "시설", "facility"), Column("sensor", "센서", "sensor"))
 _SYNTHETIC = Column("synthetic", "합성 자료", "synthetic")
 _OF_SENSORS = frozenset({"facility", "sensor"})
 _PERCENTILES = (5, 50, 95)
+YEAR = timedelta(weeks=52)
 
 
 def _of(rows: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
@@ -37,31 +55,100 @@ def readings(facts: Facts, asked: Asked) -> pl.LazyFrame:
     )
 
 
+def _rollup(asked: Asked) -> str:
+    return f"{asked.bucket}s"
+
+
+def trend(facts: Facts, asked: Asked) -> pl.LazyFrame:
+    """From the roll-ups of that width: buckets that begin in the window, whole."""
+    begins = (pl.col("bucket") >= asked.start) & (pl.col("bucket") < asked.end)
+    days = pl.col("day").is_between(asked.start.date(), asked.end.date())
+    return (
+        summed(_of(facts[_rollup(asked)].filter(days, begins), asked))
+        .select(
+            "facility",
+            "sensor",
+            local(pl.col("bucket")),
+            pl.when(pl.col("readings") > 0).then(pl.col("total") / pl.col("readings")).alias("mean"),
+            pl.col("least").alias("min"),
+            pl.col("greatest").alias("max"),
+            "readings",
+            "bad",
+            "synthetic",
+        )
+        .sort("facility", "sensor", "bucket")
+    )
+
+
+def last_year(facts: Facts, asked: Asked) -> pl.LazyFrame:
+    """Beside each bucket the one of 52 weeks before, so that weekdays and holidays of the week meet their like."""
+    before = replace(asked, start=asked.start - YEAR, end=asked.end - YEAR)
+    then = trend(facts, before).select(
+        "facility",
+        "sensor",
+        pl.col("bucket").dt.offset_by("52w"),
+        pl.col("mean").alias("mean_before"),
+        pl.col("synthetic").alias("made_up"),
+    )
+    return (
+        trend(facts, asked)
+        .join(then, on=["facility", "sensor", "bucket"], how="left")
+        .select(
+            "facility",
+            "sensor",
+            "bucket",
+            "mean",
+            "mean_before",
+            (pl.col("mean") - pl.col("mean_before")).alias("change"),
+            pl.col("synthetic") | pl.col("made_up").fill_null(value=False),
+        )
+        .sort("facility", "sensor", "bucket")
+    )
+
+
 def availability(facts: Facts, asked: Asked) -> pl.LazyFrame:
-    """The share of the window, or of what has passed of a sensor's life in it, in which it was not stale."""
-    silent = {"sensor": pl.String, "last_arrival": pl.String}
-    told = events(facts, "facility", silent, "sensor-registered", "sensor-stale", "sensor-restored")
-    start, end = pl.lit(asked.start), pl.lit(asked.end)
+    """The share of the window, or of what has passed of a sensor's life in it, in which it was not stale.
+
+    In the order of its log: of clocks that differ the log knows. Other facts end a silence only where they say that the
+    sensor is not watched (any more), as the fold has it.
+    """
+    watch = pl.Struct({"stale_after_s": pl.Float64, "recorded": pl.Boolean})
+    told = events(
+        facts,
+        "facility",
+        {"sensor": pl.String, "facts": watch},
+        *("sensor-registered", "sensor-stale", "sensor-restored"),
+    )
+    start, end, key = pl.lit(asked.start), pl.lit(asked.end), ("facility", "sensor")
+    known, name = pl.col("facts").struct, pl.col("name")
+    unwatched = known.field("stale_after_s").is_null() | known.field("recorded").fill_null(value=False)
+    silent = (
+        pl.when(name == "sensor-stale")
+        .then(statement=True)
+        .when((name == "sensor-restored") | unwatched)
+        .then(statement=False)
+        .forward_fill()
+        .over(key)
+        .fill_null(value=False)
+    )
     rows = (
         _of(told.rename({"entity": "facility"}), asked)
         .filter(pl.col("time") < end)
-        .sort("sensor", "time", "sequence")
-        .with_columns(pl.col("time").shift(-1).over("sensor").fill_null(end).alias("until"))
+        .sort("facility", "sensor", "sequence")
+        .with_columns(silent.alias("silent"), pl.col("time").shift(-1).over(key).fill_null(end).alias("until"))
     )
-    silence = pl.min_horizontal("until", end) - pl.max_horizontal("time", start)
-    stale = pl.col("name") == "sensor-stale"
-    lost = pl.when(stale & (silence > 0)).then(silence.dt.total_microseconds()).otherwise(0)
-    lived = end - pl.max_horizontal(pl.col("time").min(), start)
+    silence = (pl.min_horizontal("until", end) - pl.max_horizontal("time", start)).dt.total_microseconds().clip(0)
+    lived = (end - pl.max_horizontal(pl.col("time").min(), start)).dt.total_microseconds()
     return (
-        rows.group_by("facility", "sensor")
+        rows.group_by(key)
         .agg(
-            (lost.sum() / 1e6).alias("silent_s"),
-            count(stale & (pl.col("time") >= start)).alias("silences"),
-            (lived.dt.total_microseconds().first() / 1e6).alias("of_s"),
+            (silence.filter("silent").sum() / 1e6).alias("silent_s"),
+            count((name == "sensor-stale") & (pl.col("time") >= start)).alias("silences"),
+            (lived.first() / 1e6).alias("of_s"),
             pl.col("synthetic").any(),
         )
         .with_columns((1 - pl.col("silent_s") / pl.col("of_s")).alias("availability"))
-        .sort("facility", "sensor")
+        .sort(key)
     )
 
 
@@ -69,19 +156,20 @@ def alarms(facts: Facts, asked: Asked) -> pl.LazyFrame:
     """Alarms that were raised in the window, and what became of them until now."""
     fields = {"alarm": pl.String, "sensor": pl.String, "level": pl.String}
     told = events(facts, "facility", fields, "alarm-raised", "alarm-acknowledged", "alarm-returned")
-    rows = _of(told.rename({"entity": "facility"}), asked)
+    rows, key = _of(told.rename({"entity": "facility"}), asked), ("facility", "alarm")
     raised = rows.filter(
         pl.col("name") == "alarm-raised", (pl.col("time") >= asked.start) & (pl.col("time") < asked.end)
     )
 
-    def first(name: str) -> pl.LazyFrame:
-        return rows.filter(pl.col("name") == name).group_by("alarm").agg(pl.col("stored_at").min().alias(name))
+    def first(name: str, time: str) -> pl.LazyFrame:
+        return rows.filter(pl.col("name") == name).group_by(key).agg(pl.col(time).min().alias(name))
 
+    # Seen after it was known, which for a late reading is later than it happened; lasted as long as its readings say.
     acknowledged = (pl.col("alarm-acknowledged") - pl.col("stored_at")).dt.total_microseconds() / 1e6
-    lasted = (pl.col("alarm-returned") - pl.col("stored_at")).dt.total_microseconds() / 1e6
+    lasted = (pl.col("alarm-returned") - pl.col("time")).dt.total_microseconds() / 1e6
     return (
-        raised.join(first("alarm-acknowledged"), on="alarm", how="left")
-        .join(first("alarm-returned"), on="alarm", how="left")
+        raised.join(first("alarm-acknowledged", "stored_at"), on=key, how="left")
+        .join(first("alarm-returned", "time"), on=key, how="left")
         .with_columns(acknowledged.alias("acknowledged_s"), lasted.alias("lasted_s"))
         .group_by("facility")
         .agg(
@@ -122,6 +210,49 @@ STATISTICS = (
         query=readings,
         chart=Chart("line", "bucket", "mean", "sensor"),
         takes=_OF_SENSORS | {"bucket"},
+        longest={"minute": timedelta(days=1), "hour": timedelta(days=31), "day": timedelta(days=92)},
+    ),
+    Statistic(
+        id="trend",
+        ko="장기 추세",
+        en="Long trends of sensors",
+        unit="each sensor's own",
+        denominator="good and uncertain readings of the buckets that begin in the window, from roll-ups",
+        source=tuple(ROLLUPS),
+        columns=(
+            *_SENSOR,
+            Column("bucket", "시각", "time"),
+            Column("mean", "평균", "mean"),
+            Column("min", "최소", "least"),
+            Column("max", "최대", "greatest"),
+            Column("readings", "측정 수", "readings"),
+            Column("bad", "불량 측정 수", "bad readings"),
+            _SYNTHETIC,
+        ),
+        query=trend,
+        chart=Chart("line", "bucket", "mean", "sensor"),
+        takes=_OF_SENSORS | {"bucket"},
+        reads=_rollup,
+    ),
+    Statistic(
+        id="last-year",
+        ko="작년 같은 주와 비교",
+        en="Against the same week last year",
+        unit="each sensor's own",
+        denominator="the buckets that begin in the window; those of 52 weeks before, null where there are none",
+        source=tuple(ROLLUPS),
+        columns=(
+            *_SENSOR,
+            Column("bucket", "시각", "time"),
+            Column("mean", "평균", "mean"),
+            Column("mean_before", "작년 평균", "mean 52 weeks before"),
+            Column("change", "변화", "change"),
+            _SYNTHETIC,
+        ),
+        query=last_year,
+        chart=Chart("line", "bucket", "change", "sensor"),
+        takes=_OF_SENSORS | {"bucket"},
+        reads=_rollup,
     ),
     Statistic(
         id="availability",

@@ -29,16 +29,16 @@ def works(facts: Facts, asked: Asked) -> pl.LazyFrame:
     )
     permitted = (
         rows.filter(pl.col("name") == "work-permitted")
-        .group_by("work")
+        .group_by("road", "work")
         .agg(
             utc(pl.col("window").struct.field("end")).last().alias("planned"),
             pl.col("synthetic").any().alias("synthetic_permit"),
         )
     )
-    extended = rows.filter(pl.col("name") == "work-extended").group_by("work").agg(pl.len().alias("extensions"))
+    extended = rows.filter(pl.col("name") == "work-extended").group_by("road", "work").agg(pl.len().alias("extensions"))
     return (
-        finished.join(permitted, on="work", how="left")
-        .join(extended, on="work", how="left")
+        finished.join(permitted, on=("road", "work"), how="left")
+        .join(extended, on=("road", "work"), how="left")
         .with_columns(_hours(pl.col("time") - pl.col("planned")).alias("beyond_h"))
         .group_by("road")
         .agg(
@@ -69,7 +69,7 @@ def snow(facts: Facts, asked: Asked) -> pl.LazyFrame:
     cleared = (
         rows.filter(pl.col("name") == "clearing-changed", pl.col("state") == "cleared")
         .with_columns(utc(pl.col("changed_at")).alias("cleared"))
-        .filter((pl.col("cleared") >= asked.start) & (pl.col("cleared") < asked.end))
+        .filter(pl.col("cleared") < asked.end)
         .sort("cleared")
     )
     return (
@@ -78,6 +78,7 @@ def snow(facts: Facts, asked: Asked) -> pl.LazyFrame:
         # The first clearing of each segment after that snow began.
         .group_by("road", "segment", "snow")
         .agg(pl.col("cleared").min(), pl.col("began").first(), (pl.col("synthetic") | pl.col("made_up")).any())
+        .filter(pl.col("cleared") >= asked.start)
         .join(ranks, on="road", how="left")
         .with_columns(_hours(pl.col("cleared") - pl.col("began")).alias("hours"))
         .group_by("rank")

@@ -6,11 +6,13 @@ from typing import Any
 
 import polars as pl
 
-from schemas.errors import InvalidError
+from schemas.errors import InvalidError, UnavailableError
 
 MOST_ROWS = 100_000
 """Rows of an answer."""
 LONGEST_S = 60.0
+MOST_GIVEN_UP = 2
+"""Queries that nobody waits for and that have not ended: from here on none is begun."""
 _FIRST_S, _LOOK_S = 0.001, 0.05
 
 _given_up: list[Any] = []
@@ -20,21 +22,25 @@ _given_up: list[Any] = []
 async def collected(rows: pl.LazyFrame, gone: Callable[[], Awaitable[bool]]) -> pl.DataFrame | None:
     """The rows; None where `gone` says that nobody waits any longer.
 
-    Raises `InvalidError` for more than `MOST_ROWS`, or where it takes longer than `LONGEST_S`.
+    Raises `InvalidError` for more than `MOST_ROWS`, or where it takes longer than `LONGEST_S`, and `UnavailableError`
+    where the files cannot be read.
     """
-    running = rows.head(MOST_ROWS + 1).collect(engine="streaming", background=True)
+    running, ended = rows.head(MOST_ROWS + 1).collect(background=True), True
     loop, pause_s = asyncio.get_running_loop(), _FIRST_S
-    until, found = loop.time() + LONGEST_S, None
+    until = loop.time() + LONGEST_S
     try:
         while (found := running.fetch()) is None:
+            ended = False
             if loop.time() > until:
                 raise InvalidError("this takes longer than a minute: ask for a shorter window, or one entity")
             if await gone():
                 return None
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LOOK_S)
+            pause_s, ended = min(2 * pause_s, _LOOK_S), True
+    except pl.exceptions.PolarsError as error:
+        raise UnavailableError(f"the archive cannot be read: {error}", retry_after_s=2) from error
     finally:
-        if found is None:
+        if not ended:
             running.cancel()
             _given_up.append(running)
         given_up()

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import nats
 import paho.mqtt.client as mqtt
+import polars as pl
 import pytest
 
+from actors.archiving import archivist
 from actors.meters import METRICS, exported
 from serve import measuring, nats_metrics
 from serve.app import Config
@@ -144,7 +146,7 @@ def test_every_documented_metric_is_there_once_something_has_happened(city: Runn
     unknown = {**sent, "unit": "furlong"}
     assert city.api.post("/v1/readings", json=[sent, {**unknown, "sequence": 2}], headers=device).status_code == 202
     assert city.api.post("/v1/readings", content=b"x" * 9_000_000, headers=device).status_code == 413
-    wanted = {exported(metric) for metric in (*METRICS, *measuring.METRICS)}
+    wanted = {exported(metric) for metric in (*METRICS, *measuring.METRICS, *archivist.METRICS)}
 
     def missing() -> set[str]:
         text = city.api.get("/metrics").text
@@ -233,3 +235,25 @@ def test_readings_under_a_key_give_their_first_answer_also_when_the_shards_were_
     city.until(lambda: city.get("/readyz"))
     (sensor,) = city.get("/v1/sensors/latest", facility="once-bridge", min_position=first.json()["position"])["items"]
     assert (sensor["count"], sensor["duplicates"]) == (1, 0)
+
+
+def test_what_happened_a_moment_ago_is_in_its_statistics_and_soon_in_the_archive(city: Running) -> None:
+    register(city, "told-bridge", "told-bridge-tilt")
+    device = city.token("device", facility="told-bridge")
+    rows = [reading("told-bridge-tilt", value, number) for number, value in enumerate((0.1, 0.2, 2.4), 1)]
+    assert city.api.post("/v1/readings", json=rows, headers=device).status_code == 202
+
+    def told(statistic: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = city.get(f"/v1/statistics/{statistic}", facility="told-bridge")["rows"]
+        return found
+
+    city.until(lambda: [one["readings"] for one in told("readings")] == [3])
+    assert [(one["max"], one["synthetic"]) for one in told("readings")] == [(2.4, True)]
+    assert [one["readings"] for one in told("trend")] == [3]
+    assert [(one["alarms"], one["danger"]) for one in told("alarms")] == [(2, 1)]
+    picture = city.api.get("/v1/statistics/readings", params={"facility": "told-bridge", "format": "png"})
+    assert picture.content.startswith(b"\x89PNG")
+    home = city.folder / "archive" / "readings"
+    mine = pl.col("facility") == "told-bridge"
+    city.until(lambda: home.exists() and len(pl.scan_delta(str(home)).filter(mine).collect()) == 3, 60)
+    assert [one["readings"] for one in told("readings")] == [3], "each once, wherever it lies"

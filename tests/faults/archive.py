@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 
 from actors.archiving.archivist import Archivist
+from actors.host import wall_clock
 from actors.meters import Numbers
 from schemas.settings import Settings
 
@@ -22,7 +23,7 @@ class Saying(Numbers):
 
 
 async def main() -> None:
-    archivist = Archivist(Settings(archive_every_s=0.1), Saying())
+    archivist = Archivist(Settings(archive_every_s=0.1), Saying(), wall_clock)
     await archivist.start()
     await asyncio.Event().wait()
 

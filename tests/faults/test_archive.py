@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from actors.archiving.archivist import Archivist, url_of
+from actors.archiving.rollups import merged, rolled
+from actors.host import wall_clock
 from actors.meters import Numbers
-from schemas.archive import PERSONAL
+from actors.replay import apply
+from schemas.archive import EVENTS, PERSONAL, ROLLUPS
 from schemas.facility import RegisterSensor
 from schemas.settings import Settings
 from serve.commands.calls import calls
 from serve.commands.client import Api
 from serve.commands.instance import connected
 from streams import codec
-from streams.archive import Archive
+from streams.archive import Archive, Reached
 from streams.log import read_batches
 from streams.subjects import READINGS, raw
 from tests.integration.hosted import SHARDS, running, settings_for
@@ -80,7 +84,7 @@ def archived(settings: Settings, table: str) -> pl.DataFrame:
 
 @asynccontextmanager
 async def writing(settings: Settings):
-    archivist = Archivist(settings, Numbers())
+    archivist = Archivist(settings, Numbers(), wall_clock)
     await archivist.start()
     try:
         async with asyncio.timeout(30):
@@ -94,7 +98,7 @@ async def writing(settings: Settings):
 async def until_hot(archivist: Archivist, wanted: int) -> pl.DataFrame:
     async with asyncio.timeout(30):
         while True:
-            hot, archive = archivist.hot("readings"), Archive(url_of(archivist._settings))
+            hot, archive = await archivist.hot("readings"), Archive(url_of(archivist._settings))
             cold = await asyncio.to_thread(archive.scan("readings", hot.version).collect)
             whole = pl.concat([cold, pl.DataFrame(hot.rows)])
             if len(whole) >= wanted:
@@ -126,6 +130,9 @@ async def test_each_reading_and_event_is_there_once_though_the_writer_is_killed_
         async with writing(settings) as archivist:
             await until_hot(archivist, MESSAGES * ROWS)
         assert identities(archived(settings, "readings")) == sent()
+        for table, every in ROLLUPS.items():
+            found, wanted = archived(settings, table), rolled(archived(settings, "readings").to_arrow(), every)
+            assert merged(found.lazy()).equals(wanted), f"{table} are what all readings rolled up at once are"
         events = archived(settings, "events")
         told = Counter(events.select("context", "shard", "sequence", "type").iter_rows())
         assert told == await logged(settings)
@@ -160,11 +167,59 @@ async def test_what_is_read_and_not_yet_written_is_told_beside_the_version_that_
             assert identities(await until_hot(archivist, MESSAGES * ROWS)) == sent()
 
 
+@pytest.mark.parametrize("place", [Reached(10**6, 1), Reached(2, 1)], ids=["beyond its end", "another commit there"])
+async def test_an_archive_of_a_later_log_is_not_written_and_its_operator_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: Reached
+) -> None:
+    async with running(settings_for(tmp_path)) as settings:
+        await prepare(settings)
+        log = "LOG_ROAD_1"  # of jungang-ro
+        Archive(url_of(settings)).append("events", EVENTS.empty_table(), {log: Reached()}, {log: place})
+        async with writing(settings) as archivist:
+            rows = (await archivist.hot("events")).rows.to_pylist()
+        assert f"{log} is not archived any further" in caplog.text
+        assert {(row["context"], row["shard"]) for row in rows} >= {("facility", 0), ("facility", 1)}
+        assert ("road", 1) not in {(row["context"], row["shard"]) for row in rows}
+        assert Archive(url_of(settings)).held("events", [log])[1] == {log: place}
+
+
+async def test_a_shard_that_cannot_be_folded_is_left_and_the_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(context: Any, state: Any, batch: Any, messages: Any, log: str) -> None:
+        if log == "LOG_FACILITY_0" and batch.events:
+            raise ValueError("this batch is beyond it")
+        apply(context, state, batch, messages, log)
+
+    monkeypatch.setattr("actors.archiving.shard.apply", broken)
+    async with running(settings_for(tmp_path)) as settings:
+        await prepare(settings)
+        async with writing(settings) as archivist:
+            rows = (await archivist.hot("events")).rows.to_pylist()
+        assert {(row["context"], row["shard"]) for row in rows} == {("facility", 1), ("road", 1)}
+        assert "LOG_FACILITY_0 is archived no further than" in caplog.text
+
+
+async def test_a_new_writer_goes_on_where_the_last_one_was_also_where_nothing_was_to_be_written(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path)) as settings:
+        await prepare(settings)
+        async with writing(settings):
+            pass
+        archive = Archive(url_of(settings))
+        async with connected(settings, "host") as connection:
+            for context in SHARDS.keys() - PERSONAL:
+                for shard in range(SHARDS[context]):
+                    store = connection.store(context, shard)
+                    newest = [batch async for batch in read_batches(store)][-1]
+                    _, held = archive.held("events", [store.name])
+                    assert held[store.name] == Reached(newest.sequence, newest.stored_at)
+
+
 async def test_nothing_of_persons_is_archived(tmp_path: Path) -> None:
     async with running(settings_for(tmp_path)) as settings:
         await prepare(settings)
         async with writing(settings) as archivist:
-            rows = archivist.hot("events").rows
+            rows = (await archivist.hot("events")).rows
             assert set(rows["context"].to_pylist()) == {"facility", "road"}
             assert not {
                 log for tail in archivist._tails.values() for log in tail.held if "SIGHTING" in log or "PERSON" in log

@@ -12,7 +12,8 @@ EXPECTED = {
     "feed": ({"idle_p99_ms", "half_load_p99_ms"}, set()),
     "recovery": ({"one_million_s", "ten_million_s"}, {"ten_million_over_one_million"}),
     "scale": ({"lag_p99_s"}, {"memory_growth"}),
-    "search --part index": (
+    "statistics": ({"written_per_s", "all_daily_polars_ms"}, {"of_duckdb", "over_pandas"}),
+    "search --part index rows": (
         {"ingest_rows_per_s", "searchable_after_worst_s", "restart_s"},
         {
             *("worst_recall", "over_flat_full", "over_flat_masked", "over_flat_any_mask", "over_hnsw_narrow"),

@@ -10,6 +10,7 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
+from actors.archiving.rollups import rolled
 from actors.archiving.shard import ShardArchiver
 from actors.commit import Asked
 from actors.facility.context import FacilityContext
@@ -19,11 +20,12 @@ from actors.replay import load
 from actors.road.context import RoadContext
 from actors.shard import Shard
 from actors.sighting.context import SightingContext
-from schemas.archive import PERSONAL, TABLES
+from schemas.archive import PERSONAL, ROLLUPS, TABLES
 from schemas.base import Command, from_micros, micros
 from schemas.errors import GoneError, InvalidError, NotFoundError, UnavailableError
 from serve.backend import Answer, Feed, FeedItem, HistoryItem, Piece, Position, View, part_of
 from serve.pictures.wire import to_bytes
+from streams.archive import Reached
 from streams.blobs import MemoryBlobs
 from streams.feed import messages
 from streams.ingest import Observed
@@ -146,18 +148,20 @@ class MemoryBackend:
             published.append(past.published())
         return View.of(context, published)
 
-    async def facts(self) -> dict[str, pl.LazyFrame]:
+    async def facts(self, tables: Sequence[str]) -> dict[str, pl.LazyFrame]:
         """All events and readings, as the archive's writer gives them."""
-        tables = {name: [schema.empty_table()] for name, schema in TABLES.items()}
+        found = {name: [TABLES[name].empty_table()] for name in ("events", "readings")}
         for (context, number), owned in self.owned.items():
             if context not in PERSONAL:
                 snapshots = Snapshots(MemoryBlobs(), context, number)
                 archiver = ShardArchiver(CONTEXTS[context](), number, owned.store, owned.ingest, snapshots)
-                await archiver.open(0)
+                await archiver.open([Reached()])
                 async for batch in read_batches(owned.store):
                     for name, rows in (await archiver.take(batch)).items():
-                        tables[name].append(rows)
-        return {name: pl.DataFrame(pa.concat_tables(found)).lazy() for name, found in tables.items()}
+                        found[name].append(rows)
+        whole = {name: pa.concat_tables(rows) for name, rows in found.items()}
+        whole |= {name: rolled(whole["readings"], every) for name, every in ROLLUPS.items()}
+        return {name: pl.DataFrame(whole[name]).lazy() for name in tables}
 
     async def wait_for(self, position: Position, timeout_s: float) -> None:
         if self.stuck:

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from schemas.errors import UnavailableError
 from serve.statistics import ALL, run
 from tests.unit.api.conftest import bearer, reading
 
@@ -92,6 +93,8 @@ async def test_every_statistic_is_told_in_words_and_pictures_even_of_nothing(cli
         ("readings?start=2026-01-16T00:00:00Z&end=2026-01-15T00:00:00Z", "ends before it begins"),
         ("readings?start=2099-01-16T00:00:00Z", "begins in the future"),
         ("readings?bucket=week", "bucket"),
+        ("last-year?start=0001-01-01T00:00:00Z&sensor=tilt-1", "before 1971"),
+        ("readings?bucket=minute&start=2026-01-01T00:00:00Z", "at most 1 days"),
         ("readings?format=xls", "format"),
         ("readings?facilty=bridge-1", "facilty"),
     ],
@@ -109,6 +112,25 @@ async def test_an_answer_that_is_too_large_is_refused_with_what_to_do(measured, 
     monkeypatch.setattr(run, "MOST_ROWS", 0)
     answer = await measured.get("/v1/statistics/readings")
     assert (answer.status_code, "shorter window" in answer.text) == (422, True)
+
+
+async def test_while_queries_run_that_nobody_waits_for_none_is_begun(measured, monkeypatch):
+    class Running:
+        def fetch(self) -> None:
+            return None
+
+    monkeypatch.setattr(run, "_given_up", [Running(), Running()])
+    answer = await measured.get("/v1/statistics/readings")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_query_that_fails_is_told_and_not_kept():
+    async def here() -> bool:
+        return False
+
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        await run.collected(pl.LazyFrame({"n": ["x"]}).select(pl.col("n").str.to_integer(strict=True)), here)
+    assert run.given_up() == 0
 
 
 async def test_whoever_leaves_is_not_computed_for():

@@ -8,12 +8,18 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from schemas.archive import EVENTS
+from actors.archiving.rollups import merged, rolled
+from schemas.archive import EVENTS, READINGS
 from schemas.errors import UnavailableError
 from streams import archive as module
-from streams.archive import Archive
+from streams.archive import Archive, Reached
 
 LOG = "LOG_ROAD_0"
+TODAY, TOMORROW = date(2026, 1, 1), date(2026, 1, 2)
+
+
+def at(sequence: int, log: str = LOG) -> dict[str, Reached]:
+    return {log: Reached(sequence, sequence * 1000)}
 
 
 def events(first: int, count: int = 3, day: int = 1) -> pa.Table:
@@ -43,39 +49,37 @@ def archive(tmp_path: Path) -> Archive:
 
 def test_an_archive_that_nobody_has_written_is_empty(archive):
     assert archive.version("events") == -1
-    assert archive.reached("events", [LOG]) == {LOG: 0}
+    assert archive.held("events", [LOG]) == (-1, at(0))
     assert archive.scan("events", -1).collect().is_empty()
-    assert archive.compact("events") == module.Compacted(0, 0)
+    assert archive.compact("events", TOMORROW) == module.Compacted(0, 0)
 
 
 def test_rows_and_how_far_they_reach_are_written_as_one(archive):
-    version = archive.append("events", events(1), {LOG: 0}, {LOG: 3})
-    assert (sequences(archive), archive.reached("events", [LOG, "LOG_ROAD_1"])) == (
-        [1, 2, 3],
-        {LOG: 3, "LOG_ROAD_1": 0},
-    )
-    archive.append("events", events(4), {LOG: 3}, {LOG: 6})
+    version = archive.append("events", events(1), at(0), at(3))
+    assert sequences(archive) == [1, 2, 3]
+    assert archive.held("events", [LOG, "LOG_ROAD_1"])[1] == at(3) | at(0, "LOG_ROAD_1")
+    archive.append("events", events(4), at(3), at(6))
     assert sequences(archive) == [1, 2, 3, 4, 5, 6]
     assert sequences(archive, version) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("reached", [3, 6, 9])
 def test_a_writer_that_does_not_know_of_another_adds_nothing(archive, reached):
-    archive.append("events", events(1), {LOG: 0}, {LOG: 3})
-    archive.append("events", events(4), {LOG: 3}, {LOG: 6})
+    archive.append("events", events(1), at(0), at(3))
+    archive.append("events", events(4), at(3), at(6))
     with pytest.raises(UnavailableError, match="another writer"):
-        archive.append("events", events(4), {LOG: 3}, {LOG: reached})
+        archive.append("events", events(4), at(3), at(reached))
     assert sequences(archive) == [1, 2, 3, 4, 5, 6]
 
 
 def test_of_writers_at_the_same_moment_one_adds_its_rows(archive):
-    archive.append("events", events(1), {LOG: 0}, {LOG: 3})
+    archive.append("events", events(1), at(0), at(3))
     gate, landed, refused = threading.Barrier(6), [], []
 
     def write() -> None:
         gate.wait()
         try:
-            landed.append(archive.append("events", events(4), {LOG: 3}, {LOG: 6}))
+            landed.append(archive.append("events", events(4), at(3), at(6)))
         except UnavailableError as error:
             refused.append(error)
 
@@ -89,14 +93,14 @@ def test_of_writers_at_the_same_moment_one_adds_its_rows(archive):
 
 
 def test_writers_of_different_logs_do_not_hinder_each_other(archive):
-    archive.append("events", events(1), {LOG: 0}, {LOG: 3})
-    archive.append("events", events(1), {"LOG_ROAD_1": 0}, {"LOG_ROAD_1": 3})
+    archive.append("events", events(1), at(0), at(3))
+    archive.append("events", events(1), at(0, "LOG_ROAD_1"), at(3, "LOG_ROAD_1"))
     assert sequences(archive) == [1, 1, 2, 2, 3, 3]
 
 
 def test_a_query_of_one_day_reads_the_files_of_that_day_alone(archive):
-    archive.append("events", events(1, day=1), {LOG: 0}, {LOG: 3})
-    archive.append("events", events(4, day=2), {LOG: 3}, {LOG: 6})
+    archive.append("events", events(1, day=1), at(0), at(3))
+    archive.append("events", events(4, day=2), at(3), at(6))
     asked = archive.scan("events", archive.version("events")).filter(pl.col("day") == date(2026, 1, 2))
     assert asked.collect()["sequence"].to_list() == [4, 5, 6]
     assert "day=2026-01-01" not in asked.explain()
@@ -104,16 +108,70 @@ def test_a_query_of_one_day_reads_the_files_of_that_day_alone(archive):
 
 def test_many_small_files_of_a_day_become_one_and_the_rows_stay(archive, tmp_path):
     for number in range(module.SMALL_FILES):
-        archive.append("events", events(number, 1), {LOG: number}, {LOG: number + 1})
+        archive.append("events", events(number, 1), at(number), at(number + 1))
     before, version = sequences(archive), archive.version("events")
-    assert archive.compact("events") == module.Compacted(module.SMALL_FILES, 1)
+    assert archive.compact("events", TOMORROW) == module.Compacted(module.SMALL_FILES, 1)
     assert sequences(archive) == before
     assert sequences(archive, version) == before, "who reads the version before goes on"
-    assert archive.reached("events", [LOG]) == {LOG: module.SMALL_FILES}
-    assert archive.compact("events") == module.Compacted(0, 0)
+    assert archive.held("events", [LOG])[1] == at(module.SMALL_FILES)
+    assert archive.compact("events", TOMORROW) == module.Compacted(0, 0)
+
+
+def parts(*values: float) -> pa.Table:
+    """Readings of one minute, rolled up."""
+    time = datetime(2026, 1, 1, 9, tzinfo=UTC)
+    rows = [
+        {
+            "context": "facility", "day": time.date(), "facility": "bridge-1", "sensor": "tilt-1", "time": time,
+            "value": value, "quality": 0, "synthetic": False,
+        }
+        for value in values
+    ]  # fmt: skip
+    return rolled(pa.Table.from_pylist(rows, READINGS), "1m")
+
+
+def test_parts_of_a_bucket_become_one_row_and_their_sum_stays(archive):
+    for number in range(module.SMALL_FILES):
+        archive.append("minutes", parts(number, number + 0.5), at(number), at(number + 1))
+    before = archive.version("minutes")
+    assert archive.compact("minutes", TOMORROW, merged) == module.Compacted(module.SMALL_FILES, 1)
+    (row,) = archive.scan("minutes", archive.version("minutes")).collect().to_dicts()
+    total = sum(number + number + 0.5 for number in range(module.SMALL_FILES))
+    assert (row["readings"], row["total"], row["least"], row["greatest"]) == (64, total, 0.0, 31.5)
+    assert len(archive.scan("minutes", before).collect()) == module.SMALL_FILES
+    assert archive.held("minutes", [LOG])[1] == at(module.SMALL_FILES)
+
+
+def test_parts_of_today_stay_as_they_are_but_for_their_files(archive):
+    for number in range(module.SMALL_FILES):
+        archive.append("minutes", parts(number), at(number), at(number + 1))
+    assert archive.compact("minutes", TODAY, merged) == module.Compacted(module.SMALL_FILES, 1)
+    assert len(archive.scan("minutes", archive.version("minutes")).collect()) == module.SMALL_FILES
+
+
+def test_how_far_a_log_was_read_is_kept_without_rows_too(archive):
+    version = archive.append("events", EVENTS.empty_table(), at(0), at(5))
+    assert archive.held("events", [LOG]) == (version, at(5))
+    assert archive.append("events", events(1), at(5), at(8)) == version + 1
+
+
+def test_what_another_writer_adds_while_parts_are_merged_is_not_lost(archive, tmp_path):
+    for number in range(module.SMALL_FILES):
+        archive.append("minutes", parts(number), at(number), at(number + 1))
+
+    def slow(rows: pl.LazyFrame) -> pa.Table:
+        Archive(str(tmp_path / "archive")).append(
+            "minutes", parts(99.0), at(0, "LOG_FACILITY_1"), at(1, "LOG_FACILITY_1")
+        )
+        return merged(rows)
+
+    with pytest.raises(UnavailableError):
+        archive.compact("minutes", TOMORROW, slow)
+    found = archive.scan("minutes", archive.version("minutes")).collect()
+    assert (found["readings"].sum(), found["greatest"].max()) == (module.SMALL_FILES + 1, 99.0)
 
 
 def test_a_storage_that_cannot_be_written_is_told_as_unavailable(tmp_path):
     (tmp_path / "archive").write_text("a file where a folder should be")
     with pytest.raises(UnavailableError, match="the archive does not answer"):
-        Archive(str(tmp_path / "archive")).append("events", events(1), {LOG: 0}, {LOG: 3})
+        Archive(str(tmp_path / "archive")).append("events", events(1), at(0), at(3))

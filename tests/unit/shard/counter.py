@@ -45,6 +45,7 @@ class CounterContext:
     fold_version = 1
     fold_versions = frozenset({1})
     observed: frozenset[str] = frozenset()
+    measured = False
 
     def initial_state(self) -> State:
         return {}
@@ -103,6 +104,9 @@ class CounterContext:
 
     def synthetic(self, state: State, event: Event) -> bool:
         return event.entity.startswith("toy-")
+
+    def counted(self, state: State) -> None:
+        return None
 
     def objects(self, state: State) -> Collection[str]:
         return ()

@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.archive import TABLES
+from actors.archiving.rollups import rolled
+from schemas.archive import ROLLUPS, TABLES
 from schemas.tables import BAD, GOOD
 from serve.statistics import ALL
 from serve.statistics.declared import Asked
@@ -31,7 +33,7 @@ class City:
     """Facts as rows, as the archive has them."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+        self.rows: dict[str, list[dict[str, Any]]] = {"events": [], "readings": []}
 
     def event(self, context: str, entity: str, name: str, hours: float, synthetic: bool = False, **said: Any) -> "City":
         number = len(self.rows["events"]) + 1
@@ -57,10 +59,12 @@ class City:
 
     def asked(self, statistic: str, asked: Asked = WINDOW, **more: Any) -> list[dict[str, Any]]:
         fields = {name: getattr(asked, name) for name in Asked.__dataclass_fields__} | more
-        facts = {
-            name: pl.DataFrame(rows, schema=pl.DataFrame(TABLES[name].empty_table()).schema).lazy()
-            for name, rows in self.rows.items()
-        }
+        kept = {name: pa.Table.from_pylist(self.rows[name], TABLES[name]) for name in ("events", "readings")}
+        # As they are written: what comes in one write is rolled up by itself.
+        writes = [kept["readings"].slice(at, 7) for at in range(0, len(kept["readings"]), 7)] or [kept["readings"]]
+        for name, every in ROLLUPS.items():
+            kept[name] = pa.concat_tables([rolled(rows, every) for rows in writes])
+        facts = {name: pl.DataFrame(rows).lazy() for name, rows in kept.items()}
         told = ALL[statistic]
         found = told.query(facts, Asked(**fields)).collect(engine="streaming")
         assert set(found.columns) == {column.name for column in told.columns}
@@ -116,8 +120,40 @@ def test_readings_by_the_hour_equal_a_loop_over_them(rows):
             assert one["p50"] == pytest.approx(statistics.median(good), abs=1e-9)
 
 
-def registered(city: City, sensor: str, hours: float) -> City:
-    return city.event("facility", "bridge-1", "sensor-registered", hours, sensor=sensor)
+@settings(max_examples=50, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b"]),
+            st.integers(0, HOURS * 60 - 1),
+            st.floats(-1e3, 1e3, allow_nan=False),
+            st.sampled_from([GOOD, GOOD, BAD]),
+        ),
+        max_size=60,
+    ),
+    bucket=st.sampled_from(["minute", "hour", "day"]),
+)
+def test_what_is_rolled_up_write_by_write_equals_a_computation_from_all_readings(rows, bucket):
+    city = City()
+    for sensor, minutes, value, quality in rows:
+        city.reading(sensor, minutes / 60, value, quality)
+    trend, whole = city.asked("trend", bucket=bucket), city.asked("readings", bucket=bucket)
+    same = ("facility", "sensor", "bucket", "min", "max", "readings", "bad", "synthetic")
+    assert [[one[name] for name in same] for one in trend] == [[one[name] for name in same] for one in whole]
+    for one, other in zip(trend, whole, strict=True):
+        assert one["mean"] == (None if other["mean"] is None else pytest.approx(other["mean"], abs=1e-9))
+
+
+def test_a_week_stands_beside_the_same_week_of_last_year_day_by_day():
+    city = City().reading("tilt-1", 1, 7.0).reading("tilt-1", 25, 9.0).reading("tilt-1", 1 - 52 * 7 * 24, 4.0)
+    first, second = city.asked("last-year", bucket="day")
+    assert (first["mean"], first["mean_before"], first["change"]) == (7.0, 4.0, 3.0)
+    assert (second["mean"], second["mean_before"], second["change"]) == (9.0, None, None)
+
+
+def registered(city: City, sensor: str, hours: float, stale_after_s: float | None = 60.0) -> City:
+    facts = {"stale_after_s": stale_after_s, "recorded": False}
+    return city.event("facility", "bridge-1", "sensor-registered", hours, sensor=sensor, facts=facts)
 
 
 def test_availability_is_the_share_of_the_window_without_silence():
@@ -146,6 +182,25 @@ def test_a_sensor_is_available_as_of_its_registration():
     city.event("facility", "bridge-1", "sensor-stale", 42, sensor="tilt-1", last_arrival=at(41))
     (row,) = city.asked("availability")
     assert (row["of_s"], row["availability"]) == (12 * 3600.0, 0.5)
+
+
+def test_other_facts_end_no_silence_unless_they_say_that_nobody_listens():
+    city = registered(City(), "tilt-1", -100)
+    city.event("facility", "bridge-1", "sensor-stale", 12, sensor="tilt-1", last_arrival=at(11))
+    registered(city, "tilt-1", 13)
+    city.event("facility", "bridge-1", "sensor-restored", 18, sensor="tilt-1", silent_s=7 * 3600.0)
+    city.event("facility", "bridge-1", "sensor-stale", 20, sensor="tilt-1", last_arrival=at(19))
+    registered(city, "tilt-1", 21, stale_after_s=None)
+    (row,) = city.asked("availability")
+    assert (row["silent_s"], row["silences"]) == (7 * 3600.0, 2)
+
+
+def test_a_silence_whose_end_bears_an_earlier_time_lasted_no_time():
+    city = registered(City(), "tilt-1", -100)
+    city.event("facility", "bridge-1", "sensor-stale", 12.001, sensor="tilt-1", last_arrival=at(11))
+    city.event("facility", "bridge-1", "sensor-restored", 12, sensor="tilt-1", silent_s=1.0)
+    (row,) = city.asked("availability")
+    assert (row["silent_s"], row["availability"]) == (0.0, 1.0)
 
 
 def raised(city: City, number: int, hours: float, level: str = "warning", facility: str = "bridge-1") -> City:
@@ -219,6 +274,21 @@ def test_hours_until_cleared_run_from_the_snow_that_lay_there_to_the_first_clear
         cleared(city, segment, hours)
     (row,) = city.asked("snow-clearing")
     assert (row["rank"], row["segments"], row["hours_p50"], row["hours_max"]) == ("105", 2, 3.0, 4.0)
+
+
+def test_what_was_cleared_before_the_window_is_not_first_cleared_in_it():
+    city = City().event("road", "jungang-ro", "road-registered", -999, facts={"rank": "105"})
+    city.event("road", "jungang-ro", "snow-began", -20, snow="new", depth_cm=5.0)
+    cleared(cleared(city, "a", -3), "a", 5)
+    assert city.asked("snow-clearing") == []
+
+
+def test_works_of_one_name_on_two_roads_are_two():
+    city = work(work(City(), "gas-1", 10, 14, "alley", extended=20), "gas-1", 30, 28)
+    assert {one["road"]: (one["beyond_total_h"], one["extensions"]) for one in city.asked("works")} == {
+        "alley": (pytest.approx(4.0), 1),
+        "jungang-ro": (0.0, 0),
+    }
 
 
 def test_a_clearing_without_snow_before_it_tells_nothing():

@@ -1,0 +1,47 @@
+"""Roll-ups of readings: what a write adds to the minutes, hours and days, and how parts of a bucket become one."""
+
+import polars as pl
+import pyarrow as pa
+
+from schemas.archive import ROLLUP
+from schemas.tables import BAD
+
+ZONE = "Asia/Seoul"
+_KEY = ("context", "facility", "sensor", "bucket")
+
+
+def rolled(rows: pa.Table, every: str) -> pa.Table:
+    """Readings as parts of buckets of this width, which begin by the clock of Asia/Seoul."""
+    value = pl.col("value").filter(pl.col("quality") != BAD)
+    bucket = pl.col("time").dt.convert_time_zone(ZONE).dt.truncate(every).dt.convert_time_zone("UTC")
+    found = pl.DataFrame(rows).lazy()
+    return _table(
+        found.group_by("context", "facility", "sensor", bucket.alias("bucket")).agg(
+            value.len().cast(pl.Int64).alias("readings"),
+            (pl.col("quality") == BAD).sum().cast(pl.Int64).alias("bad"),
+            value.sum().alias("total"),
+            value.min().alias("least"),
+            value.max().alias("greatest"),
+            pl.col("synthetic").any(),
+        )
+    )
+
+
+def merged(parts: pl.LazyFrame) -> pa.Table:
+    """One row for each bucket of a sensor."""
+    return _table(summed(parts))
+
+
+def summed(parts: pl.LazyFrame) -> pl.LazyFrame:
+    """The parts of each bucket of a sensor as one."""
+    return parts.group_by(_KEY).agg(
+        pl.col("readings", "bad", "total").sum(),
+        pl.col("least").min(),
+        pl.col("greatest").max(),
+        pl.col("synthetic").any(),
+    )
+
+
+def _table(rows: pl.LazyFrame) -> pa.Table:
+    whole = rows.with_columns(pl.col("bucket").dt.date().alias("day")).select(ROLLUP.names).sort("sensor", "bucket")
+    return whole.collect().to_arrow().cast(ROLLUP)
