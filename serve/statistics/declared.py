@@ -78,11 +78,6 @@ def local(time: pl.Expr) -> pl.Expr:
     return time.dt.convert_time_zone(ZONE)
 
 
-def bucketed(asked: Asked, time: str = "time") -> pl.Expr:
-    """The beginning of each row's bucket, by the city's clock."""
-    return local(pl.col(time)).dt.truncate(EVERY[asked.bucket]).alias("bucket")
-
-
 def within(rows: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
     """The rows whose time lies in the window; of the archive only the days that it touches are read."""
     inside = (pl.col("time") >= asked.start) & (pl.col("time") < asked.end)

@@ -5,16 +5,16 @@ from datetime import timedelta
 
 import polars as pl
 
-from actors.archiving.rollups import summed
+from actors.archiving.rollups import bucket, summed
 from schemas.archive import ROLLUPS
 from schemas.tables import BAD
 from serve.statistics.declared import (
+    EVERY,
     Asked,
     Chart,
     Column,
     Facts,
     Statistic,
-    bucketed,
     count,
     events,
     local,
@@ -38,19 +38,22 @@ def _of(rows: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
 
 def readings(facts: Facts, asked: Asked) -> pl.LazyFrame:
     """Of good and uncertain readings; bad ones are counted alone."""
-    value = pl.col("value").filter(pl.col("quality") != BAD)
+    value = pl.col("value")
+    ordered = value.drop_nulls().sort()  # once for all percentiles
     return (
         _of(within(facts["readings"], asked), asked)
-        .group_by("facility", "sensor", bucketed(asked))
+        .with_columns(pl.when(pl.col("quality") != BAD).then(value))
+        .group_by("facility", "sensor", bucket(EVERY[asked.bucket]))
         .agg(
             value.mean().alias("mean"),
             value.min().alias("min"),
             value.max().alias("max"),
-            *(value.quantile(share / 100, "linear").alias(f"p{share:02}") for share in _PERCENTILES),
-            value.len().cast(pl.Int64).alias("readings"),
-            count(pl.col("quality") == BAD).alias("bad"),
+            *(ordered.quantile(share / 100, "linear").alias(f"p{share:02}") for share in _PERCENTILES),
+            value.count().cast(pl.Int64).alias("readings"),
+            value.null_count().cast(pl.Int64).alias("bad"),
             pl.col("synthetic").any(),
         )
+        .with_columns(local(pl.col("bucket")))
         .sort("facility", "sensor", "bucket")
     )
 
