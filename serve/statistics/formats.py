@@ -23,6 +23,8 @@ TYPES: dict[Format, str] = {
 }
 MOST_MARKS = 5_000
 """Rows that a picture shows; more could not be told apart."""
+FEW_MARKS = 100
+"""Up to so many each is marked: a line of one row could not be seen."""
 
 
 def body(told: Statistic, asked: Asked, rows: pl.DataFrame, form: Format) -> bytes:
@@ -80,7 +82,8 @@ def chart(told: Statistic, rows: pl.DataFrame) -> dict[str, Any]:
         "width": 640,
         "height": 320,
         "data": {"values": some.with_columns(pl.col(pl.Datetime).dt.strftime("%Y-%m-%dT%H:%M:%S")).to_dicts()},
-        "mark": {"type": drawn.mark, "tooltip": True} | ({"point": True} if drawn.mark == "line" else {}),
+        "mark": {"type": drawn.mark, "tooltip": True}
+        | ({"point": len(some) <= FEW_MARKS} if drawn.mark == "line" else {}),
         "encoding": encoding,
     }
 
