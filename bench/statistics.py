@@ -12,16 +12,28 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import orjson
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from bench.report import Report, arguments, run
+from actors.archiving.archivist import Archivist, url_of
+from actors.archiving.rollups import parts, rolled
+from actors.host import wall_clock
+from actors.meters import Numbers
+from bench.city import City, city, sensor_ids
+from bench.owner import owner
+from bench.report import Report, arguments, percentile, run
 from schemas.archive import READINGS
+from schemas.base import from_micros
+from schemas.settings import Settings
 from serve.statistics import ALL
 from serve.statistics.declared import ZONE, Asked, Bucket
 from streams.archive import Archive, Reached
+from streams.connection import Connection
+from streams.subjects import READINGS as READINGS_KIND
+from streams.subjects import raw
 
 SENSORS, FACILITIES = 208, 51
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -178,11 +190,60 @@ def compare(report: Report, archive: Archive, home: Path, one: Dashboard, end: d
     return best["polars"] / best["duckdb"], best["pandas"] / best["polars"]
 
 
+def rolling(report: Report, archive: Archive, rows: int) -> None:
+    """What ten more seconds of readings cost in roll-ups by the hour, against computing them anew from all."""
+    began = time.perf_counter()
+    rolled(made_up(rows, 10 * SENSORS, SENSORS), "1h")
+    between = time.perf_counter()
+    parts(archive.scan("readings", archive.version("readings")), "1h").collect()
+    report.add("rolling_up_10_s_ms", (between - began) * 1e3, f"ms, {10 * SENSORS:,} readings, making them included")
+    report.add("rolling_up_all_ms", (time.perf_counter() - between) * 1e3, f"ms, {rows:,} readings")
+
+
+async def lag(report: Report, count: int) -> None:
+    """From publishing a reading to the statistic that has it: owner, archive's writer and query in this process."""
+    took: list[float] = []
+    async with city(1) as town:
+        (facility,), settings = town.facilities(0), _settings(town)
+        connection = await Connection.open(town.access(), "bench")
+        archivist = Archivist(settings, Numbers(), wall_clock)
+        async with owner(connection, 0, facility, 1):
+            await archivist.start()
+            while not archivist.ready:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+            (sensor,) = sensor_ids(facility, 1)
+            for number in range(1, count + 1):
+                reading = {"sensor": sensor, "time": from_micros(wall_clock()), "value": 1.0, "sequence": number}
+                began = time.monotonic()
+                await connection.observe(raw("facility", facility, READINGS_KIND), {}, orjson.dumps(reading))
+                while await _told(archivist, settings, sensor) < number:  # noqa: ASYNC110 - as an asker would
+                    await asyncio.sleep(0.002)
+                took.append(time.monotonic() - began)
+            await archivist.stop()
+        await connection.close()
+    report.add("lag_p50_ms", percentile(took, 0.5) * 1e3, f"ms, {count} readings one after the other")
+    report.add("lag_p99_ms", percentile(took, 0.99) * 1e3, "ms")
+
+
+def _settings(town: City) -> Settings:
+    return Settings(data=town.server.folder, facility_shards=1, road_shards=1, sighting_shards=1, person_shards=1)
+
+
+async def _told(archivist: Archivist, settings: Settings, sensor: str) -> int:
+    hot = await archivist.hot("readings")
+    whole = pl.concat([Archive(url_of(settings)).scan("readings", hot.version), pl.DataFrame(hot.rows).lazy()])
+    end = datetime.now(UTC)
+    asked = Asked(end - timedelta(days=1), end + timedelta(seconds=1), "day", sensor=sensor)
+    found = await asyncio.to_thread(ALL["readings"].query({"readings": whole}, asked).collect)
+    return int(found["readings"].sum())
+
+
 async def measure(rows: int, days: int) -> Report:
     """Everything, in a temporary archive."""
     report = Report("statistics", goals={"of_duckdb": "≤ 1.2 in the median, aim below 1", "over_pandas": "≥ 7"})
     with tempfile.TemporaryDirectory(prefix="bomnae-bench-") as folder:
         await asyncio.to_thread(_measured, report, Path(folder), rows, days)
+    await lag(report, 10 if rows < WRITE else 200)
     report.notes.append(
         f"{rows:,} made-up readings of {SENSORS} sensors over {days} days; best of {ROUNDS} rounds in turns, of pandas "
         "2; ratios are medians over the dashboards"
@@ -196,6 +257,7 @@ def _measured(report: Report, home: Path, rows: int, days: int) -> None:
     report.add("bytes_per_row", sum(file.stat().st_size for file in home.rglob("*.parquet")) / rows, "bytes")
     end = START + timedelta(seconds=rows // max(1, rows // (days * 86_400)))
     found = [compare(report, archive, home, one, end) for one in DASHBOARDS]
+    rolling(report, archive, rows)
     report.ratio("of_duckdb", statistics.median(ours for ours, _ in found))
     report.ratio("over_pandas", statistics.median(over for _, over in found))
 

@@ -21,28 +21,30 @@ def bucket(every: str) -> pl.Expr:
 
 def rolled(rows: pa.Table, every: str) -> pa.Table:
     """Readings as parts of buckets of this width, which begin by the clock of Asia/Seoul."""
+    return _table(parts(pl.DataFrame(rows).lazy(), every))
+
+
+def parts(readings: pl.LazyFrame, every: str) -> pl.LazyFrame:
+    """The same, lazily, without the day."""
     value = pl.col("value").filter(pl.col("quality") != BAD)
-    found = pl.DataFrame(rows).lazy()
-    return _table(
-        found.group_by("context", "facility", "sensor", bucket(every)).agg(
-            value.len().cast(pl.Int64).alias("readings"),
-            (pl.col("quality") == BAD).sum().cast(pl.Int64).alias("bad"),
-            value.sum().alias("total"),
-            value.min().alias("least"),
-            value.max().alias("greatest"),
-            pl.col("synthetic").any(),
-        )
+    return readings.group_by("context", "facility", "sensor", bucket(every)).agg(
+        value.len().cast(pl.Int64).alias("readings"),
+        (pl.col("quality") == BAD).sum().cast(pl.Int64).alias("bad"),
+        value.sum().alias("total"),
+        value.min().alias("least"),
+        value.max().alias("greatest"),
+        pl.col("synthetic").any(),
     )
 
 
-def merged(parts: pl.LazyFrame) -> pa.Table:
-    """One row for each bucket of a sensor."""
-    return _table(summed(parts))
+def merged(found: pl.LazyFrame) -> pa.Table:
+    """Of parts one row for each bucket of a sensor."""
+    return _table(summed(found))
 
 
-def summed(parts: pl.LazyFrame) -> pl.LazyFrame:
+def summed(found: pl.LazyFrame) -> pl.LazyFrame:
     """The parts of each bucket of a sensor as one."""
-    return parts.group_by(_KEY).agg(
+    return found.group_by(_KEY).agg(
         pl.col("readings", "bad", "total").sum(),
         pl.col("least").min(),
         pl.col("greatest").max(),
