@@ -13,12 +13,13 @@ from schemas.base import EntityId, Frozen
 from schemas.errors import InvalidError, NotFoundError, UnavailableError
 from serve import openapi_statistics
 from serve.backend import Backend
-from serve.reading import QueryTime
+from serve.reading import QueryTime, frame
 from serve.render import JSON
 from serve.routing import router
 from serve.statistics import ALL
 from serve.statistics.declared import Asked, Bucket
-from serve.statistics.formats import TYPES, Format, body, described
+from serve.statistics.formats import DRAWN, TYPES, Format, body, described
+from serve.statistics.labels import Labels, labels_of
 from serve.statistics.run import MOST_GIVEN_UP, collected, given_up
 
 routes = router("statistics")
@@ -85,5 +86,15 @@ async def get_statistic(
     if rows is None:
         return Response(status_code=_GONE)
     rows = rows.select(column.name for column in told.columns)
-    data = await asyncio.to_thread(body, told, asked, rows, query.format)
+    data = await asyncio.to_thread(
+        body, told, asked, rows, query.format, _labels(request) if query.format in DRAWN else Labels()
+    )
     return Response(data, headers={"cache-control": "no-cache"}, media_type=TYPES[query.format])
+
+
+def _labels(request: Request) -> Labels:
+    backend: Backend = request.app.state.backend
+    facilities, roads = backend.view("facility"), backend.view("road")
+    return labels_of(
+        frame(request, facilities, "facilities"), frame(request, facilities, "sensors"), frame(request, roads, "roads")
+    )

@@ -9,6 +9,7 @@ import polars as pl
 from serve.charts.render import MEDIA, render
 from serve.render import ARROW, JSON, iso, json_rows
 from serve.statistics.declared import ZONE, Asked, Column, Statistic
+from serve.statistics.labels import Labels
 
 Format = Literal["json", "csv", "parquet", "arrow", "vega", "svg", "png"]
 VEGA = "application/vnd.vegalite.v6+json"
@@ -21,17 +22,18 @@ TYPES: dict[Format, str] = {
     "svg": MEDIA["svg"],
     "png": MEDIA["png"],
 }
+DRAWN = frozenset({"vega", "svg", "png"})
 MOST_MARKS = 5_000
 """Rows that a picture shows; more could not be told apart."""
 FEW_MARKS = 100
 """Up to so many each is marked: a line of one row could not be seen."""
 
 
-def body(told: Statistic, asked: Asked, rows: pl.DataFrame, form: Format) -> bytes:
+def body(told: Statistic, asked: Asked, rows: pl.DataFrame, form: Format, labels: Labels) -> bytes:
     """The rows in a format, times in UTC but for pictures. Takes up to a second for those: use a thread."""
-    if form in ("vega", "svg", "png"):
-        spec = chart(told, rows)
-        return orjson.dumps(spec) if form == "vega" else render(spec, form)
+    if form in DRAWN:
+        spec = chart(told, rows, labels)
+        return orjson.dumps(spec) if form == "vega" else render(spec, "svg" if form == "svg" else "png")
     rows, sink = rows.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC")), io.BytesIO()
     match form:
         case "csv":
@@ -65,15 +67,16 @@ def described(told: Statistic, asked: Asked | None = None) -> dict[str, Any]:
     return said
 
 
-def chart(told: Statistic, rows: pl.DataFrame) -> dict[str, Any]:
+def chart(told: Statistic, rows: pl.DataFrame, labels: Labels) -> dict[str, Any]:
     """The Vega-Lite specification of a statistic, its data inside; times as the city's clock shows them."""
+    unit = labels.unit(rows) or told.unit
     drawn, named = told.chart, {one.name: one for one in told.columns}
-    some = rows.head(MOST_MARKS).select(name for name in (drawn.x, drawn.y, drawn.colour) if name)
+    some = labels.named(rows.head(MOST_MARKS)).select(name for name in (drawn.x, drawn.y, drawn.colour) if name)
     timed = some.schema[drawn.x].is_temporal()
     across = {"type": "temporal"} if timed else {"type": "nominal", "sort": None}
     encoding = {
         "x": {"field": drawn.x, "title": _title(named[drawn.x]), **across},
-        "y": {"field": drawn.y, "title": _title(named[drawn.y], told.unit), "type": "quantitative"},
+        "y": {"field": drawn.y, "title": _title(named[drawn.y], unit), "type": "quantitative"},
     }
     if drawn.colour:
         encoding["color"] = {"field": drawn.colour, "title": _title(named[drawn.colour]), "type": "nominal"}
