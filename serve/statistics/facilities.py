@@ -24,6 +24,18 @@ from serve.statistics.declared import (
 
 _SENSOR = (Column("facility", "시설", "facility"), Column("sensor", "센서", "sensor"))
 _SYNTHETIC = Column("synthetic", "합성 자료", "synthetic")
+_BUCKET = Column("bucket", "시각", "time")
+_SPREAD = (
+    _BUCKET,
+    Column("mean", "평균", "mean"),
+    Column("min", "최소", "least"),
+    Column("max", "최대", "greatest"),
+)
+_COUNTED = (
+    Column("readings", "측정 수", "readings"),
+    Column("bad", "불량 측정 수", "bad readings"),
+    _SYNTHETIC,
+)
 _OF_SENSORS = frozenset({"facility", "sensor"})
 _PERCENTILES = (5, 50, 95)
 YEAR = timedelta(weeks=52)
@@ -201,14 +213,9 @@ STATISTICS = (
         source=("readings",),
         columns=(
             *_SENSOR,
-            Column("bucket", "시각", "time"),
-            Column("mean", "평균", "mean"),
-            Column("min", "최소", "least"),
-            Column("max", "최대", "greatest"),
+            *_SPREAD,
             *(Column(f"p{share:02}", f"{share}백분위수", f"percentile {share}") for share in _PERCENTILES),
-            Column("readings", "측정 수", "readings"),
-            Column("bad", "불량 측정 수", "bad readings"),
-            _SYNTHETIC,
+            *_COUNTED,
         ),
         query=readings,
         chart=Chart("line", "bucket", "mean", "sensor"),
@@ -224,13 +231,8 @@ STATISTICS = (
         source=tuple(ROLLUPS),
         columns=(
             *_SENSOR,
-            Column("bucket", "시각", "time"),
-            Column("mean", "평균", "mean"),
-            Column("min", "최소", "least"),
-            Column("max", "최대", "greatest"),
-            Column("readings", "측정 수", "readings"),
-            Column("bad", "불량 측정 수", "bad readings"),
-            _SYNTHETIC,
+            *_SPREAD,
+            *_COUNTED,
         ),
         query=trend,
         chart=Chart("line", "bucket", "mean", "sensor"),
@@ -246,7 +248,7 @@ STATISTICS = (
         source=tuple(ROLLUPS),
         columns=(
             *_SENSOR,
-            Column("bucket", "시각", "time"),
+            _BUCKET,
             Column("mean", "평균", "mean"),
             Column("mean_before", "작년 평균", "mean 52 weeks before"),
             Column("change", "변화", "change"),
