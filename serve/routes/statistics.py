@@ -10,7 +10,7 @@ from pydantic import model_validator
 from starlette.responses import Response
 
 from schemas.base import EntityId, Frozen
-from schemas.errors import InvalidError, NotFoundError, UnavailableError
+from schemas.errors import InvalidError, NotFoundError
 from serve import openapi_statistics
 from serve.backend import Backend
 from serve.reading import QueryTime, frame
@@ -20,7 +20,7 @@ from serve.statistics import ALL
 from serve.statistics.declared import Asked, Bucket
 from serve.statistics.formats import DRAWN, TYPES, Format, body, described
 from serve.statistics.labels import Labels, labels_of
-from serve.statistics.run import MOST_GIVEN_UP, collected, given_up
+from serve.statistics.run import QUERIES
 
 routes = router("statistics")
 DAY, FIRST = timedelta(days=1), datetime(1971, 1, 1, tzinfo=UTC)
@@ -80,9 +80,7 @@ async def get_statistic(
         raise InvalidError(
             f"at most {longest.days} days of all sensors by the {asked.bucket}: name one, or ask for trend"
         )
-    if given_up() >= MOST_GIVEN_UP:
-        raise UnavailableError("queries that nobody waits for any longer have not ended yet", retry_after_s=5)
-    rows = await collected(told.query(await backend.facts(told.tables(asked)), asked), request.is_disconnected)
+    rows = await QUERIES.collected(told.query(await backend.facts(told.tables(asked)), asked), request.is_disconnected)
     if rows is None:
         return Response(status_code=_GONE)
     rows = rows.select(column.name for column in told.columns)

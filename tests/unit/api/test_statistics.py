@@ -5,10 +5,11 @@ import io
 
 import orjson
 import polars as pl
+import psutil
 import pyarrow as pa
 import pytest
 
-from schemas.errors import UnavailableError
+from schemas.errors import InvalidError, UnavailableError
 from serve.statistics import ALL, run
 from tests.unit.api.conftest import bearer, reading
 
@@ -114,35 +115,63 @@ async def test_an_answer_that_is_too_large_is_refused_with_what_to_do(measured, 
     assert (answer.status_code, "shorter window" in answer.text) == (422, True)
 
 
-async def test_while_queries_run_that_nobody_waits_for_none_is_begun(measured, monkeypatch):
-    class Running:
-        def fetch(self) -> None:
-            return None
-
-    monkeypatch.setattr(run, "_given_up", [Running(), Running()])
-    answer = await measured.get("/v1/statistics/readings")
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-
-
-async def test_a_query_that_fails_is_told_and_not_kept():
-    async def here() -> bool:
-        return False
-
+async def test_a_query_that_fails_is_told():
     with pytest.raises(UnavailableError, match="cannot be read"):
-        await run.collected(pl.LazyFrame({"n": ["x"]}).select(pl.col("n").str.to_integer(strict=True)), here)
-    assert run.given_up() == 0
+        await run.QUERIES.collected(pl.LazyFrame({"n": ["x"]}).select(pl.col("n").str.to_integer(strict=True)), here)
 
 
-async def test_whoever_leaves_is_not_computed_for():
-    asked = []
+async def here() -> bool:
+    return False
+
+
+LONG = pl.LazyFrame({"n": range(3_000)}).join(pl.LazyFrame({"m": range(3_000_000)}), how="cross").select(pl.all().sum())
+FEW = pl.LazyFrame({"n": [1, 2, 3]})
+
+
+def numbers_of(queries: run.Queries) -> set[int]:
+    return {process.pid for process in queries._idle}
+
+
+async def test_a_process_computes_one_query_after_the_other():
+    queries = run.Queries()
+    assert (await queries.collected(FEW, here)).equals(FEW.collect())
+    (first,) = numbers_of(queries)
+    assert (await queries.collected(FEW, here)).equals(FEW.collect())
+    assert numbers_of(queries) == {first}
+    queries.close()
+    assert not psutil.pid_exists(first)
+
+
+async def test_for_whoever_has_left_nothing_runs_on():
+    queries, looked = run.Queries(), []
 
     async def gone() -> bool:
-        asked.append(True)
-        return True
+        looked.append([child.pid for child in psutil.Process().children()])
+        return len(looked) > 3
 
-    large = pl.LazyFrame({"n": range(3_000_000)}).select(pl.col("n").shuffle(1).sort().rank())
-    assert await run.collected(large, gone) is None
-    assert asked
-    async with asyncio.timeout(30):
-        while run.given_up():
-            await asyncio.sleep(0.02)
+    before = {child.pid for child in psutil.Process().children()}
+    assert await queries.collected(LONG, gone) is None
+    (worker,) = set(looked[-1]) - before
+    async with asyncio.timeout(5):
+        while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
+    assert numbers_of(queries) == set()
+    assert (await queries.collected(FEW, here)).equals(FEW.collect())
+    queries.close()
+
+
+async def test_what_takes_too_long_is_ended_and_told():
+    queries = run.Queries(seconds=0.5)
+    with pytest.raises(InvalidError, match=r"longer than 0\.5 s"):
+        await queries.collected(LONG, here)
+    assert numbers_of(queries) == set()
+
+
+async def test_what_takes_too_much_memory_ends_its_process_alone():
+    queries = run.Queries(memory_mb=600)
+    many = pl.LazyFrame({"n": range(1000)}).join(pl.LazyFrame({"m": range(300_000)}), how="cross")
+    large = many.group_by("n").agg(pl.col("m")).select(pl.col("m").list.sort().list.first())
+    with pytest.raises(InvalidError, match="more memory"):
+        await queries.collected(large, here)
+    assert (await queries.collected(FEW, here)).equals(FEW.collect())
+    queries.close()

@@ -1,0 +1,60 @@
+"""A process that computes one query after the other: read from its input, answered on its output, until that ends.
+
+`python -m serve.statistics.worker <megabytes>`: more memory it does not get. A query is a serialised `LazyFrame` behind
+its length; an answer one byte, `0` or `1`, and an Arrow stream or what Polars says, behind its length.
+"""
+
+import io
+import resource
+import sys
+from typing import BinaryIO
+
+import polars as pl
+
+HEADER = 8
+"""Bytes of a length."""
+DONE, FAILED = b"0", b"1"
+
+
+def read(pipe: BinaryIO) -> bytes | None:
+    """The bytes behind the next length; None at the end."""
+    head = pipe.read(HEADER)
+    if len(head) < HEADER:
+        return None
+    length = int.from_bytes(head, "big")
+    data = pipe.read(length)
+    return data if len(data) == length else None
+
+
+def write(pipe: BinaryIO, data: bytes) -> None:
+    """Bytes behind their length."""
+    pipe.write(len(data).to_bytes(HEADER, "big"))
+    pipe.write(data)
+    pipe.flush()
+
+
+def answer(query: bytes) -> tuple[bytes, bytes]:
+    """Compute; what Polars refuses is an answer too."""
+    try:
+        # From our own process alone: nobody else writes to this pipe.
+        rows = pl.LazyFrame.deserialize(io.BytesIO(query)).collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        return FAILED, str(error).encode()
+    sink = io.BytesIO()
+    rows.write_ipc_stream(sink)
+    return DONE, sink.getvalue()
+
+
+def main() -> None:
+    """Answer until the input ends: whoever asked is gone."""
+    most = int(sys.argv[1]) * 1_000_000
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    asked, told = sys.stdin.buffer, sys.stdout.buffer
+    while (query := read(asked)) is not None:
+        status, data = answer(query)
+        told.write(status)
+        write(told, data)
+
+
+if __name__ == "__main__":
+    main()
