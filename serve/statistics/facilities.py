@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
+from polars.lazyframe.group_by import LazyGroupBy
 
 from actors.archiving.rollups import bucket, summed
 from schemas.archive import ROLLUPS
@@ -36,6 +37,8 @@ _COUNTED = (
     Column("bad", "불량 측정 수", "bad readings"),
     _SYNTHETIC,
 )
+_PLACE = ("facility", "sensor")
+_SECONDS, _LIVED = (pl.col(name).dt.total_microseconds() / 1e6 for name in ("lasts", "lived"))
 _OF_SENSORS = frozenset({"facility", "sensor"})
 _PERCENTILES = (5, 50, 95)
 YEAR = timedelta(weeks=52)
@@ -134,7 +137,6 @@ def availability(facts: Facts, asked: Asked) -> pl.LazyFrame:
         {"sensor": pl.String, "facts": watch},
         *("sensor-registered", "sensor-stale", "sensor-restored"),
     )
-    start, end, key = pl.lit(asked.start), pl.lit(asked.end), ("facility", "sensor")
     known, name = pl.col("facts").struct, pl.col("name")
     unwatched = known.field("stale_after_s").is_null() | known.field("recorded").fill_null(value=False)
     silent = (
@@ -143,28 +145,56 @@ def availability(facts: Facts, asked: Asked) -> pl.LazyFrame:
         .when((name == "sensor-restored") | unwatched)
         .then(statement=False)
         .forward_fill()
-        .over(key)
+        .over(_PLACE)
         .fill_null(value=False)
     )
+    return (
+        _lasting(told, silent, asked)
+        .agg(
+            _SECONDS.filter("on").sum().alias("silent_s"),
+            count((name == "sensor-stale") & (pl.col("time") >= asked.start)).alias("silences"),
+            _LIVED.first().alias("of_s"),
+            pl.col("synthetic").any(),
+        )
+        .with_columns((1 - pl.col("silent_s") / pl.col("of_s")).alias("availability"))
+        .sort(_PLACE)
+    )
+
+
+def duty(facts: Facts, asked: Asked) -> pl.LazyFrame:
+    """The share of the window, or of what has passed of a sensor's life in it, in which an alarm of it was active."""
+    fields = {"sensor": pl.String, "alarm": pl.String}
+    told = events(facts, "facility", fields, "sensor-registered", "alarm-raised", "alarm-returned")
+    name = pl.col("name")
+    step = pl.when(name == "alarm-raised").then(1).when(name == "alarm-returned").then(-1).otherwise(0)
+    return (
+        _lasting(told, step.cum_sum().over(_PLACE) > 0, asked)
+        .agg(
+            _SECONDS.filter("on").sum().alias("active_s"),
+            count((name == "alarm-raised") & (pl.col("time") >= asked.start)).alias("alarms"),
+            _LIVED.first().alias("of_s"),
+            pl.col("synthetic").any(),
+        )
+        .with_columns((pl.col("active_s") / pl.col("of_s")).alias("duty"))
+        .sort(_PLACE)
+    )
+
+
+def _lasting(told: pl.LazyFrame, on: pl.Expr, asked: Asked) -> LazyGroupBy:
+    """Events by sensor, in the order of their log, with whether something is on after each, and how long in the window.
+
+    The first event is the sensor's registration.
+    """
+    start, end = pl.lit(asked.start), pl.lit(asked.end)
     rows = (
         _of(told.rename({"entity": "facility"}), asked)
         .filter(pl.col("time") < end)
         .sort("facility", "sensor", "sequence")
-        .with_columns(silent.alias("silent"), pl.col("time").shift(-1).over(key).fill_null(end).alias("until"))
+        .with_columns(on.alias("on"), pl.col("time").shift(-1).over(_PLACE).fill_null(end).alias("until"))
     )
-    silence = (pl.min_horizontal("until", end) - pl.max_horizontal("time", start)).dt.total_microseconds().clip(0)
-    lived = (end - pl.max_horizontal(pl.col("time").min(), start)).dt.total_microseconds()
-    return (
-        rows.group_by(key)
-        .agg(
-            (silence.filter("silent").sum() / 1e6).alias("silent_s"),
-            count((name == "sensor-stale") & (pl.col("time") >= start)).alias("silences"),
-            (lived.first() / 1e6).alias("of_s"),
-            pl.col("synthetic").any(),
-        )
-        .with_columns((1 - pl.col("silent_s") / pl.col("of_s")).alias("availability"))
-        .sort(key)
-    )
+    lasts = (pl.min_horizontal("until", end) - pl.max_horizontal("time", start)).clip(pl.duration())
+    lived = end - pl.max_horizontal(pl.col("time").min().over(_PLACE), start)
+    return rows.with_columns(lasts.alias("lasts"), lived.alias("lived")).group_by(_PLACE)
 
 
 def alarms(facts: Facts, asked: Asked) -> pl.LazyFrame:
@@ -276,6 +306,25 @@ STATISTICS = (
         ),
         query=availability,
         chart=Chart("bar", "sensor", "availability", "facility"),
+        takes=_OF_SENSORS,
+    ),
+    Statistic(
+        id="duty",
+        ko="센서 경보 지속 비율",
+        en="How long alarms of sensors were active",
+        unit="share",
+        denominator="the window, from the sensor's registration on",
+        source=("events",),
+        columns=(
+            *_SENSOR,
+            Column("active_s", "경보 시간", "with an alarm", "s"),
+            Column("alarms", "경보", "alarms"),
+            Column("of_s", "기간", "of", "s"),
+            _SYNTHETIC,
+            Column("duty", "지속 비율", "share"),
+        ),
+        query=duty,
+        chart=Chart("bar", "sensor", "duty", "facility"),
         takes=_OF_SENSORS,
     ),
     Statistic(

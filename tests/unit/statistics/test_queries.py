@@ -208,6 +208,16 @@ def raised(city: City, number: int, hours: float, level: str = "warning", facili
     return city.event("facility", facility, "alarm-raised", hours, alarm=alarm, sensor="tilt-1", level=level)
 
 
+def test_duty_is_the_share_of_the_window_with_an_alarm_overlapping_ones_once():
+    city = raised(registered(City(), "tilt-1", -100), 1, 4)
+    raised(city, 2, 6, "danger")
+    city.event("facility", "bridge-1", "alarm-returned", 10, alarm="tilt-1.high-danger.2", sensor="tilt-1")
+    city.event("facility", "bridge-1", "alarm-returned", 16, alarm="tilt-1.high-warning.1", sensor="tilt-1")
+    raised(city, 3, 36)
+    (row,) = city.asked("duty")
+    assert (row["active_s"], row["alarms"], row["duty"]) == (24 * 3600.0, 3, 0.5)
+
+
 def test_alarms_tell_how_many_were_seen_and_after_how_long():
     city = City()
     for number, (hours, seconds) in enumerate([(1, 60), (2, 120), (3, 600), (4, None)], 1):
