@@ -30,6 +30,7 @@ KEEP_HOURS = 24
 CONFIGURATION = {"delta.logRetentionDuration": "interval 2 days"}
 """Of each table: one entry of its log each few seconds are many, and nobody reads a version of last week."""
 _STORED = "@stored"
+_ENDLESS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,10 @@ class Archive:
                 if merge is not None and day < today and count > 1:
                     whole = self.scan(table, found.version()).filter(pl.col("context") == context, pl.col("day") == day)
                     predicate = f"context = '{context}' AND day = '{day}'"
-                    write_deltalake(found, merge(whole), mode="overwrite", predicate=predicate)
+                    # In one file, or the day would be merged again and again.
+                    write_deltalake(
+                        found, merge(whole), mode="overwrite", predicate=predicate, target_file_size=_ENDLESS
+                    )
                     removed, added = removed + count, added + 1
                 elif count >= SMALL_FILES:
                     done = found.optimize.compact([("context", "=", context), ("day", "=", str(day))])

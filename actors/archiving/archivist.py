@@ -17,7 +17,14 @@ from actors.host import CONTEXTS
 from actors.meters import Meters, Metric
 from schemas.archive import PERSONAL, ROLLUPS, TABLES
 from schemas.base import from_micros
-from schemas.errors import BomnaeError, DivergenceError, LogGapError, LostLogError, UnavailableError
+from schemas.errors import (
+    BomnaeError,
+    DivergenceError,
+    LogGapError,
+    LostLogError,
+    UnavailableError,
+    UnknownEventError,
+)
 from schemas.settings import Settings
 from streams.archive import Archive, Reached
 from streams.connection import Connection, access_of
@@ -110,7 +117,7 @@ class Archivist:
         for log, name in zip(logs, names, strict=True):
             try:
                 events[log_subject(*log, SHARD_ENTITY, COMMITTED)] = await self._begin(connection, log, name)
-            except (LostLogError, LogGapError, DivergenceError) as error:
+            except (LostLogError, LogGapError, DivergenceError, UnknownEventError) as error:
                 self._leave(name, error)
         await nudge(connection.nc, events)
 
@@ -147,22 +154,30 @@ class Archivist:
             self._room.clear()
 
     async def _work(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            following = [group.create_task(self._follow(one)) for one in self._followers]
-            following += [group.create_task(self._caught_up()), group.create_task(self._measured())]
-            await self._write_on()
-            for task in following:
-                task.cancel()
+        """Until it is told to stop, or something fails that concerns all shards."""
+        doing = [self._write_on(), self._caught_up(), self._measured(), *map(self._follow, self._followers)]
+        tasks = [asyncio.create_task(one, name="archive") for one in doing]
+        writing, others = tasks[0], set(tasks[1:])
+        try:
+            while not writing.done():
+                done, _ = await asyncio.wait({writing, *others}, return_when=asyncio.FIRST_COMPLETED)
+                others -= done
+                for task in done:
+                    task.result()
+        finally:
+            self.ready = False
+            await ended(*tasks)  # a library may swallow a cancellation: until they are
 
     async def _follow(self, follower: Follower) -> None:
         try:
             await follower.run()
         except StoppedError as error:
             follower.caught_up.set()
+            self._followers.remove(follower)
             self._leave(follower.name, error)
 
     async def _caught_up(self) -> None:
-        for follower in self._followers:
+        for follower in tuple(self._followers):
             await follower.caught_up.wait()
         self.ready = True
         logger.info("the archive's writer has read everything")
@@ -192,7 +207,7 @@ class Archivist:
         """What blocks, in a thread. `_close` waits for it: nothing is written behind the back of a new start."""
         storing: asyncio.Future[T] = asyncio.get_running_loop().run_in_executor(None, act)
         self._storing = storing
-        return await storing
+        return await asyncio.shield(storing)
 
     async def _write(self, table: str, tail: Tail) -> None:
         """Raises `UnavailableError` where another writer wrote too: begin again from what is written."""

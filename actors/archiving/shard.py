@@ -8,7 +8,7 @@ import pyarrow as pa
 from actors.context import Context
 from actors.replay import ShardState, apply, commit_at, load
 from schemas.archive import EVENTS, READINGS, TABLES
-from schemas.errors import LostLogError
+from schemas.errors import LogGapError, LostLogError
 from streams.archive import Reached
 from streams.codec import SYNTHETIC
 from streams.ingest import IngestReplay, IngestSource, Observed
@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class StoppedError(Exception):
-    """A batch could not be applied, and the state may have moved: this shard cannot go on."""
+    """A batch cannot be applied, now or later, and the state may have moved: this shard cannot go on."""
 
 
 class ShardArchiver(Generic[S]):
@@ -66,16 +66,19 @@ class ShardArchiver(Generic[S]):
         try:
             apply(self._context, self._state, batch, messages, self._store.name)
         except Exception as error:
-            raise StoppedError(
-                f"{self._store.name} is archived no further than {self._state.sequence}: {error}"
-            ) from error
+            raise self._stopped(batch, error) from error
         counted = self._context.counted(self._state.domain)
         return {"events": self._events(batch), "readings": self._readings(batch, counted)}
+
+    def _stopped(self, batch: Batch, error: Exception) -> StoppedError:
+        return StoppedError(f"the commit at {batch.sequence} of {self._store.name} cannot be folded again: {error}")
 
     async def _input(self, batch: Batch) -> list[Observed]:
         try:
             self._replay = self._replay or await self._ingest.replay(batch.commit.start)
             return await self._replay.upto(batch.commit.end)
+        except LogGapError as error:
+            raise self._stopped(batch, error) from error
         except BaseException:
             await self.close()
             raise

@@ -21,17 +21,19 @@ class Tail:
         self._rows: list[pa.Table] = []
         self._reached: dict[str, Reached] = {}
         self._writing: list[pa.Table] = []
+        self._bytes = 0
 
     def add(self, log: str, reached: Reached, rows: pa.Table) -> None:
         """What a batch of a log brings, which may be nothing, and where that batch stands."""
         self._reached[log] = reached
         if len(rows):
             self._rows.append(rows)
+            self._bytes += rows.nbytes
 
     @property
     def bytes(self) -> int:
         """Of the facts that wait."""
-        return sum(rows.nbytes for rows in self._rows)
+        return self._bytes
 
     @property
     def count(self) -> int:
@@ -50,7 +52,7 @@ class Tail:
 
     def begin(self) -> tuple[pa.Table, dict[str, Reached]]:
         """The rows to write now, and how far they go; what comes from here on stays behind them."""
-        self._writing, self._rows = self._rows, []
+        self._writing, self._rows, self._bytes = self._rows, [], 0
         reached, self._reached = self._reached, {}
         return self._together(self._writing), reached
 
@@ -102,7 +104,7 @@ class RollupTail(Tail):
 
     def roll(self) -> tuple[Callable[[], pa.Table], Callable[[pa.Table], None]]:
         """What makes parts of the readings that have come so far, and what takes them over."""
-        self._rolling, self._rows = self._rows, []
+        self._rolling, self._rows, self._bytes = self._rows, [], 0
         reached, self._reached = self._reached, {}
         parts, rows = self._parts, self._rolling
 

@@ -12,6 +12,8 @@ Facts = Mapping[str, pl.LazyFrame]
 Fields = Mapping[str, pl.DataType | type[pl.DataType]]
 Bucket = Literal["minute", "hour", "day"]
 EVERY: dict[Bucket, str] = {"minute": "1m", "hour": "1h", "day": "1d"}
+OWN = "each sensor's own"
+"""The unit of what is told in the unit of each sensor."""
 ZONE = "Asia/Seoul"
 """Days and hours are those of the city."""
 

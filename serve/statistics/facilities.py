@@ -11,6 +11,7 @@ from schemas.archive import ROLLUPS
 from schemas.tables import BAD
 from serve.statistics.declared import (
     EVERY,
+    OWN,
     Asked,
     Chart,
     Column,
@@ -238,7 +239,7 @@ STATISTICS = (
         id="readings",
         ko="시간대별 센서 측정값",
         en="Readings of sensors over time",
-        unit="each sensor's own",
+        unit=OWN,
         denominator="readings of the bucket that counted; mean, least, greatest and percentiles without bad ones",
         source=("readings",),
         columns=(
@@ -256,7 +257,7 @@ STATISTICS = (
         id="trend",
         ko="장기 추세",
         en="Long trends of sensors",
-        unit="each sensor's own",
+        unit=OWN,
         denominator="good and uncertain readings of the buckets that begin in the window, from roll-ups",
         source=tuple(ROLLUPS),
         columns=(
@@ -273,7 +274,7 @@ STATISTICS = (
         id="last-year",
         ko="작년 같은 주와 비교",
         en="Against the same week last year",
-        unit="each sensor's own",
+        unit=OWN,
         denominator="the buckets that begin in the window; those of 52 weeks before, null where there are none",
         source=tuple(ROLLUPS),
         columns=(

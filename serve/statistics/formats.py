@@ -8,7 +8,7 @@ import polars as pl
 
 from serve.charts.render import MEDIA, render
 from serve.render import ARROW, JSON, iso, json_rows
-from serve.statistics.declared import ZONE, Asked, Column, Statistic
+from serve.statistics.declared import OWN, ZONE, Asked, Column, Statistic
 from serve.statistics.labels import Labels
 
 Format = Literal["json", "csv", "parquet", "arrow", "vega", "svg", "png"]
@@ -69,7 +69,7 @@ def described(told: Statistic, asked: Asked | None = None) -> dict[str, Any]:
 
 def chart(told: Statistic, rows: pl.DataFrame, labels: Labels) -> dict[str, Any]:
     """The Vega-Lite specification of a statistic, its data inside; times as the city's clock shows them."""
-    unit = labels.unit(rows) or told.unit
+    unit = (told.unit == OWN and labels.unit(rows)) or told.unit
     drawn, named = told.chart, {one.name: one for one in told.columns}
     some = labels.named(rows.head(MOST_MARKS)).select(name for name in (drawn.x, drawn.y, drawn.colour) if name)
     timed = some.schema[drawn.x].is_temporal()

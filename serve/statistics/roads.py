@@ -65,7 +65,7 @@ def snow(facts: Facts, asked: Asked) -> pl.LazyFrame:
         .agg(pl.col("facts").struct.field("rank").last().alias("rank"))
     )
     snows = rows.filter(pl.col("name") == "snow-began")
-    began = snows.select("road", "snow", began="time", made_up="synthetic").sort("began")
+    began = snows.select("road", lay="snow", began="time", made_up="synthetic").sort("began")
     cleared = (
         rows.filter(pl.col("name") == "clearing-changed", pl.col("state") == "cleared")
         .with_columns(utc(pl.col("changed_at")).alias("cleared"))
@@ -76,7 +76,7 @@ def snow(facts: Facts, asked: Asked) -> pl.LazyFrame:
         cleared.join_asof(began, left_on="cleared", right_on="began", by="road", strategy="backward")
         .filter(pl.col("began").is_not_null())
         # The first clearing of each segment after that snow began.
-        .group_by("road", "segment", "snow")
+        .group_by("road", "segment", "lay")
         .agg(pl.col("cleared").min(), pl.col("began").first(), (pl.col("synthetic") | pl.col("made_up")).any())
         .filter(pl.col("cleared") >= asked.start)
         .join(ranks, on="road", how="left")

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ class Queries:
         Raises `InvalidError` for more than `MOST_ROWS`, or what takes too long or too much memory, and
         `UnavailableError` where the files cannot be read.
         """
-        query = rows.head(MOST_ROWS + 1).serialize()
+        query = await asyncio.to_thread(rows.head(MOST_ROWS + 1).serialize)
         process, keep = await asyncio.to_thread(self._process), False
         asked = asyncio.ensure_future(asyncio.to_thread(_asked, process, query))
         try:
@@ -64,9 +65,10 @@ class Queries:
             while self._idle:
                 if (process := self._idle.pop()).poll() is None:
                     return process
-        command = [sys.executable, "-m", "serve.statistics.worker", str(self._memory_mb)]
+        limits = str(self._memory_mb), str(math.ceil(self._seconds) + 5)
+        command = [sys.executable, "-m", "serve.statistics.worker", *limits]
         return subprocess.Popen(  # noqa: S603 - our own module, no input in the arguments
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=_ROOT
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT
         )
 
     def _done(self, process: subprocess.Popen[bytes], *, keep: bool) -> None:

@@ -1,11 +1,12 @@
 """A process that computes one query after the other: read from its input, answered on its output, until that ends.
 
-`python -m serve.statistics.worker <megabytes>`: more memory it does not get. A query is a serialised `LazyFrame` behind
-its length; an answer one byte, `0` or `1`, and an Arrow stream or what Polars says, behind its length.
+`python -m serve.statistics.worker <megabytes> <seconds>`: more memory and time it does not get. A query is a serialised
+`LazyFrame` behind its length; an answer one byte, `0` or `1`, and an Arrow stream or what Polars says, behind its length.
 """
 
 import io
 import resource
+import signal
 import sys
 from typing import BinaryIO
 
@@ -38,7 +39,9 @@ def answer(query: bytes) -> tuple[bytes, bytes]:
     try:
         # From our own process alone: nobody else writes to this pipe.
         rows = pl.LazyFrame.deserialize(io.BytesIO(query)).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the files, the storage and Polars may raise
         return FAILED, str(error).encode()
     sink = io.BytesIO()
     rows.write_ipc_stream(sink)
@@ -51,7 +54,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     asked, told = sys.stdin.buffer, sys.stdout.buffer
     while (query := read(asked)) is not None:
+        signal.alarm(int(sys.argv[2]))  # should who asked be gone: it ends what is computed in any language
         status, data = answer(query)
+        signal.alarm(0)
         told.write(status)
         write(told, data)
 

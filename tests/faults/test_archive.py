@@ -197,7 +197,7 @@ async def test_a_shard_that_cannot_be_folded_is_left_and_the_others_go_on(
         async with writing(settings) as archivist:
             rows = (await archivist.hot("events")).rows.to_pylist()
         assert {(row["context"], row["shard"]) for row in rows} == {("facility", 1), ("road", 1)}
-        assert "LOG_FACILITY_0 is archived no further than" in caplog.text
+        assert "of LOG_FACILITY_0 cannot be folded again: this batch is beyond it" in caplog.text
 
 
 async def test_a_new_writer_goes_on_where_the_last_one_was_also_where_nothing_was_to_be_written(tmp_path: Path) -> None:

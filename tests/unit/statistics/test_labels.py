@@ -41,4 +41,6 @@ def test_the_axis_has_the_unit_that_all_sensors_share() -> None:
     told = ALL["readings"]
     frame = rows("t-1").with_columns(pl.lit(value=False).alias("synthetic"))
     assert chart(told, frame, LABELS)["encoding"]["y"]["title"] == "평균 mean (mm/m)"
+    share = frame.rename({"mean": "availability"}).with_columns(pl.lit("b-1").alias("facility"))
+    assert chart(ALL["availability"], share, LABELS)["encoding"]["y"]["title"] == "가동률 availability (share)"
     assert chart(told, frame, Labels())["encoding"]["y"]["title"] == "평균 mean (each sensor's own)"

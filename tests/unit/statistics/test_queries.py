@@ -293,6 +293,15 @@ def test_what_was_cleared_before_the_window_is_not_first_cleared_in_it():
     assert city.asked("snow-clearing") == []
 
 
+def test_each_snow_is_cleared_anew():
+    city = City().event("road", "jungang-ro", "road-registered", -999, facts={"rank": "105"})
+    for snow, began, done in (("old", -500, -490), ("first", 1, 4), ("second", 20, 25)):
+        city.event("road", "jungang-ro", "snow-began", began, snow=snow, depth_cm=5.0)
+        cleared(city, "a", done)
+    (row,) = city.asked("snow-clearing")
+    assert (row["segments"], row["hours_p50"], row["hours_max"]) == (2, 4.0, 5.0)
+
+
 def test_works_of_one_name_on_two_roads_are_two():
     city = work(work(City(), "gas-1", 10, 14, "alley", extended=20), "gas-1", 30, 28)
     assert {one["road"]: (one["beyond_total_h"], one["extensions"]) for one in city.asked("works")} == {
