@@ -1,7 +1,7 @@
 """A process that computes one query after the other: read from its input, answered on its output, until that ends.
 
 `python -m serve.statistics.worker <megabytes> <seconds>`: more memory and time it does not get. A query is a serialised
-`LazyFrame` behind its length; an answer one byte, `0` or `1`, and an Arrow stream or what Polars says, behind its length.
+`LazyFrame` behind its length; an answer one byte, `0` or `1`, then an Arrow stream or what Polars says, behind its own.
 """
 
 import io
