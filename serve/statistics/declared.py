@@ -75,6 +75,19 @@ class Statistic:
         return self.source if self.reads is None else (self.reads(asked),)
 
 
+SENSOR = (Column("facility", "시설", "facility"), Column("sensor", "센서", "sensor"))
+SYNTHETIC = Column("synthetic", "합성 자료", "synthetic")
+OF_SENSORS = frozenset({"facility", "sensor"})
+
+
+def of_sensors(rows: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
+    """Rows of the facility and the sensor that are asked for."""
+    for name in OF_SENSORS:
+        if (value := getattr(asked, name)) is not None:
+            rows = rows.filter(pl.col(name) == value)
+    return rows
+
+
 def local(time: pl.Expr) -> pl.Expr:
     """A time by the city's clock."""
     return time.dt.convert_time_zone(ZONE)

@@ -2,9 +2,8 @@
 
 import polars as pl
 
-from serve.statistics.declared import Asked, Chart, Column, Facts, Fields, Statistic, events, share, utc
+from serve.statistics.declared import SYNTHETIC, Asked, Chart, Column, Facts, Fields, Statistic, events, share, utc
 
-_SYNTHETIC = Column("synthetic", "합성 자료", "synthetic")
 _OF_ROADS = frozenset({"road"})
 _HOUR = 3_600_000_000
 
@@ -108,7 +107,7 @@ STATISTICS = (
             Column("beyond_p50_h", "지연 중앙값", "median delay", "h"),
             Column("beyond_total_h", "지연 합계", "delay in all", "h"),
             Column("extensions", "연장 횟수", "extensions"),
-            _SYNTHETIC,
+            SYNTHETIC,
         ),
         query=works,
         chart=Chart("bar", "road", "beyond_total_h"),
@@ -127,7 +126,7 @@ STATISTICS = (
             Column("hours_p50", "중앙값", "median", "h"),
             Column("hours_p90", "90백분위수", "percentile 90", "h"),
             Column("hours_max", "최대", "longest", "h"),
-            _SYNTHETIC,
+            SYNTHETIC,
         ),
         query=snow,
         chart=Chart("bar", "rank", "hours_p50"),
