@@ -23,10 +23,20 @@ def ensure_hosts(settings: Settings) -> list[Any]:
 
     Ray restarts a dead one, on another node if need be; the log's fence keeps a copy that still lives from writing.
     """
+    return [ensure_actor(settings, ShardActor, name, config, name) for name, config in host_configs(settings).items()]
+
+
+def ensure_archive(settings: Settings) -> Any:
+    """The archive's writer, started where it is missing; safe to repeat. Two for a moment are harmless."""
+    return ensure_actor(settings, ArchiveActor, ARCHIVE, settings)
+
+
+def ensure_actor(settings: Settings, kind: type[Any], name: str, *arguments: Any) -> Any:
+    """The actor of a name, started with these arguments where there is none; it outlives its driver and its deaths."""
     # The wrapped class stays importable as it is; Ray's options are in one place.
-    remote = ray.remote(ShardActor)
-    return [
-        remote.options(
+    return (
+        ray.remote(kind)
+        .options(
             name=name,
             namespace=settings.ray_namespace,
             lifetime="detached",
@@ -36,26 +46,8 @@ def ensure_hosts(settings: Settings) -> list[Any]:
             max_concurrency=1000,
             num_cpus=0.1,
             scheduling_strategy="SPREAD",
-        ).remote(config, name)
-        for name, config in host_configs(settings).items()
-    ]
-
-
-def ensure_archive(settings: Settings) -> Any:
-    """The archive's writer, started where it is missing; safe to repeat. Two for a moment are harmless."""
-    return (
-        ray.remote(ArchiveActor)
-        .options(
-            name=ARCHIVE,
-            namespace=settings.ray_namespace,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=0,
-            max_concurrency=100,
-            num_cpus=0.1,
         )
-        .remote(settings)
+        .remote(*arguments)
     )
 
 

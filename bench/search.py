@@ -54,9 +54,9 @@ async def service(report: Report, quick: bool, rows: int, http_rows: Sequence[in
     rows, sizes, dimension = (4_000, [4_000], 32) if quick else (rows, http_rows, 256)
     await layouts(report, rows, dimension, seconds, rounds, 2 if quick else 8)
     told = [await through_http(report, size, dimension, seconds, rounds) for size in sizes]
-    report.ratio("http_of_in_process", told[-1])
+    report.ratio("http_of_in_process", told[0])
     report.notes.append(
-        f"service: {rows:,} × {dimension} ({sizes[-1]:,} through HTTP), whole window; {CONCURRENT} askers, {seconds:g} "
+        f"service: {rows:,} × {dimension} ({sizes[0]:,} through HTTP), whole window; {CONCURRENT} askers, {seconds:g} "
         f"s a round, best of {rounds} rounds in turns"
     )
 
@@ -81,7 +81,7 @@ if __name__ == "__main__":
     )
     options.add_argument("--rows", type=int, default=200_000, help="of actor, replica and the router over shards")
     options.add_argument(
-        "--http-rows", type=int, nargs="+", default=[1_000_000, 5_000_000], help="of a city each; the last is the ratio"
+        "--http-rows", type=int, nargs="+", default=[1_000_000, 5_000_000], help="cities of; the first is the ratio"
     )
     given = options.parse_args()
     run(lambda: measure(given.part, given.quick, given.graph_rows, given.rows, given.http_rows), given.json)

@@ -97,40 +97,28 @@ def app(settings: Settings | None = None) -> Application:
     """The API, at `/`."""
     settings = settings or Settings()
     ongoing = settings.read_concurrency + settings.write_concurrency + 3 * settings.queue
-    deployment = ray_serve.deployment(
-        name="api",
-        num_replicas=settings.api_replicas,
-        max_ongoing_requests=ongoing,
-        ray_actor_options={"num_cpus": 0.1},
-        health_check_period_s=_HEALTH_S,
-        graceful_shutdown_timeout_s=5,
-    )
-    return deployment(ray_serve.ingress()(Api)).bind(settings)
+    return _deployed("api", settings, ongoing, replicas=settings.api_replicas, shutdown_s=5)
 
 
 def live(settings: Settings | None = None) -> Application:
     """The live stream, at `/v1/live`: long answers here starve nobody there."""
     settings = settings or Settings()
-    deployment = ray_serve.deployment(
-        name="live",
-        num_replicas=1,
-        max_ongoing_requests=settings.live_concurrency + settings.queue,
-        ray_actor_options={"num_cpus": 0.1},
-        health_check_period_s=_HEALTH_S,
-        graceful_shutdown_timeout_s=1,
-    )
-    return deployment(ray_serve.ingress()(Api)).bind(settings)
+    return _deployed("live", settings, settings.live_concurrency + settings.queue)
 
 
 def statistics(settings: Settings | None = None) -> Application:
     """Statistics, at `/v1/statistics`: what reads months of the archive slows nothing else down."""
     settings = settings or Settings()
+    return _deployed("statistics", settings, settings.past_concurrency + settings.queue)
+
+
+def _deployed(name: str, settings: Settings, ongoing: int, replicas: int = 1, shutdown_s: float = 1) -> Application:
     deployment = ray_serve.deployment(
-        name="statistics",
-        num_replicas=1,
-        max_ongoing_requests=settings.past_concurrency + settings.queue,
+        name=name,
+        num_replicas=replicas,
+        max_ongoing_requests=ongoing,
         ray_actor_options={"num_cpus": 0.1},
         health_check_period_s=_HEALTH_S,
-        graceful_shutdown_timeout_s=1,
+        graceful_shutdown_timeout_s=shutdown_s,
     )
     return deployment(ray_serve.ingress()(Api)).bind(settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 
+from actors.supervisor import ensure_actor
 from schemas.settings import Settings
 from serve.search.actor import SearchActor
 from serve.search.layouts import GRACE_S
@@ -49,21 +50,7 @@ def kept(home: Path, wanted: int) -> list[Place]:
 
 
 def _started(settings: Settings, wanted: Sequence[Place]) -> list[Any]:
-    remote = ray.remote(SearchActor)
-    return [
-        remote.options(
-            name=place.name,
-            namespace=settings.ray_namespace,
-            lifetime="detached",
-            get_if_exists=True,
-            max_restarts=-1,
-            max_task_retries=0,
-            max_concurrency=1000,
-            num_cpus=0.1,
-            scheduling_strategy="SPREAD",
-        ).remote(settings, place)
-        for place in wanted
-    ]
+    return [ensure_actor(settings, SearchActor, place.name, settings, place) for place in wanted]
 
 
 class Lasting:
