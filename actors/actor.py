@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import ray
 
 from actors.exporting import RayMeters
 from actors.host import HostConfig, Request, ShardHost, ShardKey
 from actors.journal import Entry
+from actors.mapping import Mapped, packed
 from actors.meters import METRICS
 from schemas.errors import BomnaeError
 from streams import logs
@@ -18,16 +17,6 @@ WATCH_S = 5.0
 """How long a `watch` call waits for news."""
 MEASURE_S = 2.0
 """Time between two looks at the gauges; Ray shows them to Prometheus at its own pace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """A published state whose tables lie in Ray's object store: readers map them, nothing is copied per reader."""
-
-    position: int
-    clock: int
-    ingested: int
-    tables: Any
 
 
 class ShardActor:
@@ -56,7 +45,7 @@ class ShardActor:
         return await self._host.submit(requests)
 
     async def watch(self, known: dict[ShardKey, int]) -> dict[ShardKey, Mapped]:
-        """What was published beyond the known positions; waits `WATCH_S` at most."""
+        """What was published of the known shards beyond these positions (-1: none yet); waits `WATCH_S` at most."""
         await self._started
         self._leave_if_fenced()
         news = await self._host.changed(known, WATCH_S)
@@ -64,7 +53,7 @@ class ShardActor:
             mapped = self._mapped.get(key)
             if mapped is None or mapped.position < one.position:
                 # One `put` per published state, however many replicas watch.
-                self._mapped[key] = Mapped(one.position, one.clock, one.ingested, ray.put(one.tables))
+                self._mapped[key] = Mapped(one.position, one.clock, one.ingested, ray.put(packed(one.tables)))
         return {key: self._mapped[key] for key in news}
 
     async def stop(self) -> None:

@@ -42,7 +42,7 @@ class Board:
         self._timers[key] = loop.call_later(left, self._due, key)
 
     async def changed(self, known: dict[ShardKey, int], timeout_s: float) -> dict[ShardKey, Published]:
-        """What is shown beyond the known log sequences, waiting at most `timeout_s` for anything."""
+        """What is shown of these shards beyond the known log sequences (-1: none), waiting `timeout_s` at most."""
         try:
             async with asyncio.timeout(timeout_s):
                 while not (newer := self._newer(known)):
@@ -52,7 +52,8 @@ class Board:
             return {}
 
     def _newer(self, known: dict[ShardKey, int]) -> dict[ShardKey, Published]:
-        return {key: one for key, one in self.published.items() if one.position > known.get(key, -1)}
+        shown = ((key, self.published.get(key), position) for key, position in known.items())
+        return {key: one for key, one, position in shown if one is not None and one.position > position}
 
     def _due(self, key: ShardKey) -> None:
         self._timers.pop(key, None)

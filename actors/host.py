@@ -146,7 +146,7 @@ class ShardHost:
         return asyncio.ensure_future(_settled(asked))
 
     async def changed(self, known: dict[ShardKey, int], timeout_s: float) -> dict[ShardKey, Published]:
-        """What was published beyond the known log sequences, waiting at most `timeout_s` for anything."""
+        """See `Board.changed`."""
         return await self._board.changed(known, timeout_s)
 
     def measure(self) -> None:

@@ -99,7 +99,7 @@ async def _work(config: HostConfig, calls: Pipe, told: Pipe) -> None:
     began = time.monotonic()
     await host.start()
     answering = asyncio.create_task(_answer(host, calls))
-    known: dict[ShardKey, int] = {}
+    known: dict[ShardKey, int] = dict.fromkeys(config.shards, -1)
     while not answering.done():
         for key, one in (await host.changed(known, 5.0)).items():
             known[key] = one.position

@@ -14,7 +14,7 @@ from schemas.person import CandidateId, RecordView
 from serve.auth import Principal
 from serve.backend import Backend, View
 from serve.idempotency import Once
-from serve.reading import frame
+from serve.reading import derived, frame
 from serve.writing import stamp
 from streams.codec import trace_of
 
@@ -40,12 +40,18 @@ def mine(principal: Principal) -> pl.Expr:
 def case_of(request: Request, view: View, case: str, *, auditor: bool = False) -> dict[str, Any]:
     """The row of a case. Raises `NotFoundError` alike where there is none and where it is not the caller's."""
     principal: Principal = request.state.principal
-    found = frame(request, view, "cases").filter(pl.col("case") == case)
-    if not (auditor and "auditor" in principal.roles):
-        found = found.filter(mine(principal))
-    if found.is_empty():
+    auditing = auditor and "auditor" in principal.roles
+
+    def look_up() -> dict[str, Any] | None:
+        found = frame(request, view, "cases").filter(
+            pl.col("case") == case, pl.lit(value=True) if auditing else mine(principal)
+        )
+        return None if found.is_empty() else found.row(0, named=True)
+
+    row = derived(request, view, (case, principal.subject, principal.roles, auditing), look_up)
+    if row is None:
         raise NotFoundError("case", case)
-    return found.row(0, named=True)
+    return row
 
 
 def searching(request: Request, view: View, case: str) -> dict[str, Any]:

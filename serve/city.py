@@ -1,7 +1,7 @@
 """The city behind the routes on a running node: shard actors for writes, mapped tables for reads, NATS for streams."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -49,11 +49,12 @@ ENCODER = "encoder"
 class City:
     """A `serve.backend.Backend` over Ray and NATS. `start` before the first request, `stop` after the last."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, contexts: Collection[str] = CONTEXTS) -> None:
+        """`contexts` are those whose state is followed."""
         self._settings = settings
         self._hosts = placement({name: settings.shards(name) for name in CONTEXTS}, settings.shard_hosts)
         self._host_of = {key: name for name, keys in self._hosts.items() for key in keys}
-        self._views = Views(self._hosts, settings.ray_namespace)
+        self._views = Views(self._hosts, settings.ray_namespace, contexts)
         self._connection: Connection | None = None
         self._calls = Calls(settings.ray_namespace)
         self._router = Router(

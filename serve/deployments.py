@@ -13,7 +13,7 @@ from ray.serve import Application
 from actors.actor import MEASURE_S
 from actors.exporting import RayMeters
 from actors.meters import RECONNECTS
-from schemas.settings import Settings
+from schemas.settings import CONTEXTS, Settings
 from serve import measuring
 from serve.app import Config, create_app, verifier_of
 from serve.city import City
@@ -72,14 +72,14 @@ class Rooted:
 
 
 class Api:
-    """One replica: the FastAPI app over a city of its own connections."""
+    """One replica: the FastAPI app over a city of its own connections, which follows the state of `contexts`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, contexts: tuple[str, ...] = CONTEXTS) -> None:
+        self._settings, self._contexts = settings, contexts
 
     def __serve_build_asgi_app__(self) -> Rooted:
         """What Serve calls once the replica's constructor is done."""
-        city, meters = City(self._settings), RayMeters((*measuring.METRICS, RECONNECTS))
+        city, meters = City(self._settings, self._contexts), RayMeters((*measuring.METRICS, RECONNECTS))
         config = Config.of(self._settings, document())
         app = create_app(city, verifier_of(self._settings), config, meters)
         process = ray_serve.get_replica_context().replica_id.unique_id
@@ -103,16 +103,24 @@ def app(settings: Settings | None = None) -> Application:
 def live(settings: Settings | None = None) -> Application:
     """The live stream, at `/v1/live`: long answers here starve nobody there."""
     settings = settings or Settings()
-    return _deployed("live", settings, settings.live_concurrency + settings.queue)
+    return _deployed("live", settings, settings.live_concurrency + settings.queue, contexts=())
 
 
 def statistics(settings: Settings | None = None) -> Application:
     """Statistics, at `/v1/statistics`: what reads months of the archive slows nothing else down."""
     settings = settings or Settings()
-    return _deployed("statistics", settings, settings.past_concurrency + settings.queue)
+    ongoing = settings.past_concurrency + settings.queue
+    return _deployed("statistics", settings, ongoing, contexts=("facility", "road"))
 
 
-def _deployed(name: str, settings: Settings, ongoing: int, replicas: int = 1, shutdown_s: float = 1) -> Application:
+def _deployed(
+    name: str,
+    settings: Settings,
+    ongoing: int,
+    replicas: int = 1,
+    shutdown_s: float = 1,
+    contexts: tuple[str, ...] = CONTEXTS,
+) -> Application:
     deployment = ray_serve.deployment(
         name=name,
         num_replicas=replicas,
@@ -121,4 +129,4 @@ def _deployed(name: str, settings: Settings, ongoing: int, replicas: int = 1, sh
         health_check_period_s=_HEALTH_S,
         graceful_shutdown_timeout_s=shutdown_s,
     )
-    return deployment(ray_serve.ingress()(Api)).bind(settings)
+    return deployment(ray_serve.ingress()(Api)).bind(settings, contexts)

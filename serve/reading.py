@@ -1,9 +1,9 @@
 """What every read of state shares: which view it is of (now, after a write, or at a past moment), and its answer."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import polars as pl
 from fastapi import Query, Request
@@ -15,6 +15,7 @@ from schemas.tables import PUBLISHED
 from serve import paging, positions, render
 from serve.backend import Backend, View
 
+T = TypeVar("T")
 WAIT_S = 2.0
 """Longest wait for `min_position`, from the API's contract."""
 
@@ -89,6 +90,12 @@ def frame(request: Request, view: View, table: str) -> pl.DataFrame:
     """A table of the view as a frame; do not change it."""
     renderer: render.Renderer = request.app.state.renderer
     return renderer.frame(view, table)
+
+
+def derived(request: Request, view: View, key: Hashable, make: Callable[[], T]) -> T:
+    """See `Renderer.derived`."""
+    renderer: render.Renderer = request.app.state.renderer
+    return renderer.derived(view, key, make)
 
 
 async def answer(request: Request, view: View, key: tuple[object, ...], produce: Callable[[], bytes]) -> Response:

@@ -15,10 +15,12 @@ from schemas.base import from_micros, micros
 from schemas.errors import InvalidError, NotFoundError
 from schemas.person import Candidate
 from serve.backend import Backend, View
-from serve.reading import frame
+from serve.reading import derived, frame
 from serve.search.journey import distance_m
 from serve.search.protocol import Encoded, Query
 from serve.search.queries import Sought, digest_of, name_of
+
+_PLACE = ("name_ko", "name_en", "lon", "lat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,12 @@ def _lies_in(camera: dict[str, Any], area: Area) -> bool:
 
 def places(request: Request, view: View, cameras: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Names and places of cameras by id, without those that are not known (any more)."""
-    table = frame(request, view, "cameras").select("camera", "name_ko", "name_en", "lon", "lat")
-    rows = table.filter(pl.col("camera").is_in(list(set(cameras)))).to_dicts()
-    return {row.pop("camera"): row for row in rows}
+    known = derived(request, view, "places", lambda: _places(frame(request, view, "cameras")))
+    return {camera: dict(zip(_PLACE, known[camera], strict=True)) for camera in set(cameras) & known.keys()}
+
+
+def _places(cameras: pl.DataFrame) -> dict[str, tuple[Any, ...]]:
+    return dict(zip(cameras["camera"].to_list(), cameras.select(_PLACE).iter_rows(), strict=True))
 
 
 def micro_time(value: Any) -> Any:

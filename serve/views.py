@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import ray
 
-from actors.actor import Mapped
 from actors.context import Published
 from actors.directory import find
 from actors.host import ShardKey
+from actors.mapping import Mapped, unpacked
 from schemas.errors import BomnaeError, UnavailableError
+from schemas.settings import CONTEXTS
 from serve.backend import Position, View
 from streams.ending import ended
 
@@ -19,10 +20,13 @@ _AGAIN_S = 0.3
 
 
 class Views:
-    """Keeps one outstanding call per host, which returns when something was published."""
+    """Keeps one outstanding call per host, which returns when something was published of these contexts."""
 
-    def __init__(self, hosts: Mapping[str, tuple[ShardKey, ...]], namespace: str) -> None:
-        self._hosts, self._namespace = hosts, namespace
+    def __init__(
+        self, hosts: Mapping[str, tuple[ShardKey, ...]], namespace: str, contexts: Collection[str] = CONTEXTS
+    ) -> None:
+        watched = {name: tuple(key for key in keys if key[0] in contexts) for name, keys in hosts.items()}
+        self._hosts, self._namespace = {name: keys for name, keys in watched.items() if keys}, namespace
         self._published: dict[ShardKey, Published] = {}
         self._views: dict[str, View] = {}
         self._changed = asyncio.Event()
@@ -75,7 +79,8 @@ class Views:
 
     async def _watch(self, name: str) -> None:
         while True:
-            known = {key: self._published[key].position for key in self._hosts[name] if key in self._published}
+            seen = self._published
+            known = {key: seen[key].position if key in seen else -1 for key in self._hosts[name]}
             try:
                 news: dict[ShardKey, Mapped] = await find(name, self._namespace).watch.remote(known)
                 for key, mapped in news.items():
@@ -87,7 +92,7 @@ class Views:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _take(self, key: ShardKey, mapped: Mapped) -> None:
-        tables = await mapped.tables
+        tables = unpacked(await mapped.tables)
         self._published[key] = Published(*key, mapped.position, mapped.clock, tables, mapped.ingested)
         self._views.pop(key[0], None)
         self._changed.set()

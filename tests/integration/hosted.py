@@ -39,7 +39,8 @@ class _Views(Views):
 
     async def _watch(self, name: str) -> None:
         while True:
-            known = {key: one.position for key, one in self._published.items()}
+            known = dict.fromkeys(self._host.shards, -1)
+            known |= {key: one.position for key, one in self._published.items()}
             for key, published in (await self._host.changed(known, 5)).items():
                 self._published[key] = published
                 self._views.pop(key[0], None)
