@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any
 
 from actors.board import Board, ShardKey
+from actors.catalogue.context import CatalogueContext
 from actors.commit import Asked
 from actors.context import Context, Published
 from actors.facility.context import FacilityContext
 from actors.journal import Entry
 from actors.meters import Meters, Numbers, ShardMeter
 from actors.person.context import PersonContext
+from actors.population.context import PopulationContext
 from actors.road.context import RoadContext
 from actors.shard import Shard
 from actors.sighting.context import SightingContext
@@ -37,6 +39,8 @@ CONTEXTS: dict[str, Callable[[], Context[Any]]] = {
     "road": RoadContext,
     "sighting": SightingContext,
     "person": PersonContext,
+    "population": PopulationContext,
+    "catalogue": CatalogueContext,
 }
 """Every context that shards can hold, by name."""
 

@@ -6,8 +6,8 @@ from actors.host import CONTEXTS, ShardKey
 from actors.replay import load
 from streams.connection import Connection
 
-_KINDS = ("blocks", "cases")
-_OWNERS = frozenset({"sighting", "person"})
+_KINDS = ("blocks", "cases", "datasets", "population")
+_OWNERS = frozenset({"sighting", "person", "population", "catalogue"})
 """Contexts that refer to objects."""
 
 

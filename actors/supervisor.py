@@ -55,9 +55,14 @@ def stop_hosts(settings: Settings) -> None:
     """End all hosts of this namespace, and the archive's writer; what they committed stays in the log."""
     hosts = placement({context: settings.shards(context) for context in CONTEXTS}, settings.shard_hosts)
     for name in [*hosts, ARCHIVE]:
-        try:
-            actor = ray.get_actor(name, settings.ray_namespace)
-        except ValueError:
-            continue
-        ray.get(actor.stop.remote(), timeout=20)
-        ray.kill(actor)
+        stop_actor(settings, name)
+
+
+def stop_actor(settings: Settings, name: str) -> None:
+    """Have the actor of a name stop, and end it; nothing where there is none."""
+    try:
+        actor = ray.get_actor(name, settings.ray_namespace)
+    except ValueError:
+        return
+    ray.get(actor.stop.remote(), timeout=20)
+    ray.kill(actor)

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 
-from schemas import facility, person, road, sighting
+from schemas import catalogue, facility, person, population, road, sighting
 from schemas.base import Command, Event
 from schemas.errors import InvalidError, UnknownEventError
 
-_CONTEXTS = (facility, road, sighting, person)
+_CONTEXTS = (facility, road, sighting, person, population, catalogue)
 
 EVENTS: dict[str, type[Event]] = {cls.type: cls for module in _CONTEXTS for cls in module.EVENTS}
 """Every event class that is written today, by stored type."""

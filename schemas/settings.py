@@ -3,6 +3,7 @@
 `docs/settings.md` is `reference()` written to a file; a test compares the two.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
-CONTEXTS = ("facility", "road", "sighting", "person")
+CONTEXTS = ("facility", "road", "sighting", "person", "population", "catalogue")
 """Every context that a city has shards of."""
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -63,6 +64,12 @@ class Settings(BaseSettings):
     person_shards: int = Field(
         1, ge=1, le=1_024, description="Shards of the person context (cases); fixed when a city is created."
     )
+    population_shards: int = Field(
+        1, ge=1, le=1_024, description="Shards of the population context (sources); fixed when a city is created."
+    )
+    catalogue_shards: int = Field(
+        1, ge=1, le=1_024, description="Shards of the catalogue context (datasets); fixed when a city is created."
+    )
     search_shards: int = Field(1, ge=1, le=1_024, description="Actors that the search of sightings is divided over.")
     search_copies: int = Field(1, ge=1, le=16, description="Copies of each search shard.")
     shard_hosts: int = Field(1, ge=1, le=1_024, description="Actors (processes) that the shards are spread over.")
@@ -80,8 +87,9 @@ class Settings(BaseSettings):
 
     objects_url: str = Field(
         "",
-        description="Folder or object store URL (pyarrow.fs) for erasable objects (blocks of sightings, queries of "
-        "cases), the same for every node; empty: `objects` in the data folder.",
+        description="Folder or object store URL (pyarrow.fs) for objects that the log names (blocks of sightings, "
+        "queries of cases, rows of datasets, counts of population), the same for every node; empty: `objects` in the "
+        "data folder.",
     )
 
     archive_url: str = Field(
@@ -95,6 +103,14 @@ class Settings(BaseSettings):
         le=3_600,
         description="Time between two writes of the archive, in seconds.",
     )
+
+    datasets_from: Path | None = Field(
+        None, description="Folder that connectors of files read below; empty: none are read."
+    )
+    dataset_days: int = Field(
+        90, ge=1, description="Days that a version of a dataset is kept after the next one has replaced it."
+    )
+    max_dataset_mb: float = Field(64.0, gt=0, le=1_024, description="Largest file of a dataset in MB; larger get 413.")
 
     jwt_secret_file: Path | None = Field(
         None,
@@ -175,7 +191,19 @@ class Settings(BaseSettings):
             "road": self.road_shards,
             "sighting": self.sighting_shards,
             "person": self.person_shards,
+            "population": self.population_shards,
+            "catalogue": self.catalogue_shards,
         }[context]
+
+
+def secret(name: str) -> str | None:
+    """A provider's key or a database's address, which stands in the environment alone: `BOMNAE_KEY_<NAME>`.
+
+    Raises `ValueError` for another name: nothing else of the environment is for connectors.
+    """
+    if not name.startswith("BOMNAE_KEY_"):
+        raise ValueError(f"{name} does not begin with BOMNAE_KEY_")
+    return os.environ.get(name) or None
 
 
 def reference() -> str:

@@ -254,10 +254,89 @@ ERASURES = pa.schema(
 )
 """`erased_at` is null while it is under way; receipts are the camera's events `sightings-erased` and `blocks-lost`."""
 
+_HOURS = pa.list_(pa.uint8())
+SOURCES = pa.schema(
+    {
+        "source": _TEXT,
+        "title_ko": _TEXT,
+        "title_en": _TEXT,
+        "provider": _TEXT,
+        "measure": _TEXT,
+        "suppress_below": pa.uint16(),
+        "hours": _HOURS,
+        "licence": _TEXT,
+        "synthetic": pa.bool_(),
+        "registered_at": _TIME,
+        "retired_at": _TIME,
+        "days": pa.uint32(),
+        "whole_days": pa.uint32(),
+        "first_day": pa.date32(),
+        "last_day": pa.date32(),
+    }
+)
+"""`hours` are those in which a source counts, of Asia/Seoul."""
+DAYS = pa.schema(
+    {
+        "source": _TEXT,
+        "day": pa.date32(),
+        "block": _TEXT,
+        "rows": pa.uint64(),
+        "total": pa.float64(),
+        "hours": _HOURS,
+        "whole": pa.bool_(),
+        "outside": pa.float64(),
+        "unplaced": pa.float64(),
+        "repeated": pa.float64(),
+        "places_outside": pa.uint32(),
+        "places_unplaced": pa.uint32(),
+        "input": _TEXT,
+        "recorded_at": _TIME,
+        "recorded_by": _TEXT,
+        "earlier": pa.list_(_TEXT),
+    }
+)
+"""Days are those of Asia/Seoul. `total` is exact: it leaves only through `serve.population.suppress.told_total`."""
+DATASETS = pa.schema(
+    {
+        "dataset": _TEXT,
+        "facts": _TEXT,
+        "opened": pa.list_(_TEXT),
+        "registered_at": _TIME,
+        "modified_at": _TIME,
+        "seen_at": _TIME,
+        "late_since": _TIME,
+        "down_since": _TIME,
+        "down_why": _TEXT,
+        "columns_changed_at": _TIME,
+        "retired_at": _TIME,
+        "retired_why": _TEXT,
+        "superseded_by": _TEXT,
+    }
+)
+"""`facts` is `schemas.dataset.Dataset` as JSON; `seen_at` is when the source last answered."""
+VERSIONS = pa.schema(
+    {
+        "dataset": _TEXT,
+        "since": _TIME,
+        "version": _TEXT,
+        "rows": pa.uint64(),
+        "received": pa.uint64(),
+        "dropped": pa.uint64(),
+        "completeness": pa.float64(),
+        "found": pa.uint64(),
+        "findings": _TEXT,
+        "refresh": _TEXT,
+    }
+)
+"""The versions of each dataset, oldest first. `refresh` is `schemas.catalogue.Refresh` as JSON, `findings` that of its
+counts, `found` how many there are in all."""
+
 PUBLISHED: dict[str, dict[str, pa.Schema]] = {
     "facility": {"facilities": FACILITIES, "sensors": SENSORS, "alarms": ALARMS},
     "road": {"roads": ROADS, "segments": SEGMENTS, "works": WORKS, "snow": SNOW},
     "sighting": {"cameras": CAMERAS, "erasures": ERASURES},
     "person": {"cases": CASES, "candidates": CANDIDATES, "watches": WATCHES},
+    "population": {"sources": SOURCES, "days": DAYS},
+    "catalogue": {"datasets": DATASETS, "versions": VERSIONS},
 }
 """The tables that each context's shards publish, by name."""

@@ -20,6 +20,7 @@ from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
 from serve import problems
 
 ENCODINGS = "/v1/encodings"
+_ROWS = re.compile(r"/v1/datasets/[^/]+/rows")
 _PHOTOGRAPHS = re.compile("/v1/cases/[^/]+/(searches|watches)")
 _OWN = {"/v1/live": "live", ENCODINGS: "picture"}
 """Routes with places of their own: cameras that wait for a busy encoder keep no officer from a search."""
@@ -50,6 +51,7 @@ class Limits:
     max_body: int = 8_000_000
     max_search: int = 24_000_000
     max_picture: int = 16_000_000
+    max_dataset: int = 64_000_000
 
     def body(self, path: str) -> tuple[int, str]:
         """The most bytes that a request for a path may carry, and what to say of more."""
@@ -60,6 +62,8 @@ class Limits:
             most, mb = self.max_search, self.max_search * 3 // 4_000_000
             told = f"a search or watch has at most {most:,} bytes, which hold {mb} MB of photographs in base64"
             return most, f"{told}: make them smaller, or take fewer at once"
+        if _ROWS.fullmatch(path):
+            return self.max_dataset, f"a file has at most {self.max_dataset:,} bytes: send it in parts, or as Parquet"
         return self.max_body, f"a body has at most {self.max_body:,} bytes here: send it in parts"
 
 

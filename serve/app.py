@@ -14,6 +14,8 @@ from serve import openapi, openapi_cases, problems
 from serve.admission import SHARED, Admission, Limits, gates_of, header
 from serve.auth import Oidc, Verifier
 from serve.backend import Backend
+from serve.catalogue.desk import City, Desk
+from serve.catalogue.refreshing import Refresher, Sources
 from serve.head import Head
 from serve.measuring import Measured
 from serve.pictures.sandbox import Limits as Picture
@@ -22,6 +24,8 @@ from serve.routes import (
     alarms,
     cameras,
     cases,
+    catalogue,
+    datasets,
     encodings,
     erasures,
     facilities,
@@ -42,6 +46,7 @@ from serve.routes import (
 from serve.secret import read_secret
 
 _OF_PLACES = (facilities, sensors, alarms, readings, roads, works, snow)
+_OF_DATA = (catalogue, datasets)
 _OF_PERSONS = (cases, searches, watches, journeys, cameras, encodings, sightings, erasures)
 
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
@@ -62,6 +67,8 @@ class Config:
     live_per_staff: int = 32
     asyncapi: dict[str, Any] = field(default_factory=dict)
     trusted_proxies: int = 0
+    city: City = field(default_factory=City)
+    sources: Sources = field(default_factory=Sources)
 
     @classmethod
     def of(cls, settings: Settings, asyncapi: dict[str, Any]) -> "Config":
@@ -79,9 +86,11 @@ class Config:
             max_body=int(settings.max_body_mb * 1_000_000),
             max_search=int(settings.max_search_mb * 1_000_000),
             max_picture=Picture().bytes,
+            max_dataset=int(settings.max_dataset_mb * 1_000_000),
         )
         streams = settings.live_per_client, settings.live_per_staff
-        return cls(limits, settings.cors_origins, *streams, asyncapi, settings.trusted_proxies)
+        places = City.of(settings.pack), Sources.of(settings)
+        return cls(limits, settings.cors_origins, *streams, asyncapi, settings.trusted_proxies, *places)
 
 
 def verifier_of(settings: Settings) -> Verifier:
@@ -113,7 +122,9 @@ def create_app(
     app.state.streams = live.Streams(config.live_per_client, config.live_per_staff, config.limits.live // 2)
     app.state.client = _client_of(backend, verifier, config.trusted_proxies)
     app.state.asyncapi = config.asyncapi
-    for module in (*_OF_PLACES, statistics, live, rejected, meta, *_OF_PERSONS):
+    app.state.city = config.city
+    app.state.desk = Desk(backend, Refresher(backend, config.sources))
+    for module in (*_OF_PLACES, statistics, *_OF_DATA, live, rejected, meta, *_OF_PERSONS):
         app.include_router(module.routes)
     problems.install(app)
     openapi.install(app, openapi_cases.components())

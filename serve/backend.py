@@ -231,11 +231,15 @@ class Backend(Protocol):
         ...
 
     async def put_object(self, name: str, data: bytes) -> None:
-        """Store an erasable object durably under a name; safe to repeat."""
+        """Store an object durably under a name; safe to repeat."""
+        ...
+
+    async def get_object(self, name: str) -> bytes | None:
+        """The object of that name; None where there is none."""
         ...
 
     async def delete_object(self, name: str) -> None:
-        """Delete an erasable object; safe to repeat."""
+        """Delete an object; safe to repeat."""
         ...
 
     def ready(self) -> dict[str, str]:

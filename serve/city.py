@@ -155,6 +155,10 @@ class City:
         """See `Backend`."""
         await self._log.objects().blobs.put(name, data)
 
+    async def get_object(self, name: str) -> bytes | None:
+        """See `Backend`."""
+        return await self._log.objects().blobs.get(name)
+
     async def delete_object(self, name: str) -> None:
         """See `Backend`."""
         await self._log.objects().blobs.delete(name)

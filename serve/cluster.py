@@ -24,6 +24,8 @@ from schemas.errors import BomnaeError, SetupError
 from schemas.packs.load import load_pack
 from schemas.settings import Settings
 from serve import deployments
+from serve.catalogue.actor import NAME as DATASETS
+from serve.catalogue.actor import ensure_datasets
 from serve.city import ENCODER, City
 from serve.pictures.deployment import encoder
 from serve.search import hosting
@@ -91,6 +93,7 @@ def _ray(settings: Settings) -> Iterator[None]:
 def _city(settings: Settings) -> Iterator[None]:
     supervisor.ensure_hosts(settings)
     supervisor.ensure_archive(settings)
+    ensure_datasets(settings)
     hosting.ensure_search(settings)
     hosting.resume(settings)
     hosting.retire_in_time(settings)
@@ -106,6 +109,7 @@ def _city(settings: Settings) -> Iterator[None]:
         yield
     finally:
         ray_serve.shutdown()  # type: ignore[no-untyped-call]
+        supervisor.stop_actor(settings, DATASETS)
         hosting.stop_search(settings)
         supervisor.stop_hosts(settings)
 

@@ -16,8 +16,8 @@ from serve.paging import Limit
 from serve.reading import MinPosition, frame, view_after
 from streams.feed import project
 
-_ENTITIES = {"facility": "facilities", "road": "roads"}
-"""The table that holds a row for each entity of a context, in a column of the context's name."""
+_ENTITIES = {"facility": "facilities", "road": "roads", "dataset": "datasets"}
+"""The table that holds a row for each entity, in a column of its name."""
 
 
 class History(Frozen):
@@ -28,16 +28,19 @@ class History(Frozen):
     min_position: MinPosition = None
 
 
-async def events_of(request: Request, context: str, entity: str, asked: History) -> Response:
+async def events_of(request: Request, context: str, entity: str, asked: History, kind: str = "") -> Response:
     """A page of an entity's events in log order. Without a staff role a page may hold fewer than `limit`.
+
+    `kind` is what the entities of the context are called, where that is not its own name.
 
     Raises `NotFoundError` for an entity that is not there, and what `view_after` raises.
     """
     backend: Backend = request.app.state.backend
     (after,) = paging.decode(asked.cursor, int) or (0,)
     view = await view_after(request, context, asked.min_position)
-    if frame(request, view, _ENTITIES[context]).filter(pl.col(context) == entity).is_empty():
-        raise NotFoundError(context, entity)
+    kind = kind or context
+    if frame(request, view, _ENTITIES[kind]).filter(pl.col(kind) == entity).is_empty():
+        raise NotFoundError(kind, entity)
     found = await backend.history(context, entity, max(after, 0), asked.limit)
     items = [shown for one in found if (shown := _shown(one, request.state.principal.staff)) is not None]
     following = paging.encode((found[-1].sequence,)) if len(found) == asked.limit else None

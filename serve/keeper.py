@@ -11,6 +11,7 @@ from ray.serve import Application
 
 from actors import supervisor
 from schemas.settings import Settings
+from serve.catalogue.actor import ensure_datasets
 from serve.cluster import load
 from serve.search import hosting
 
@@ -29,9 +30,10 @@ class Keeper:
         self._retirement = hosting.Retirement(settings)
 
     async def check_health(self) -> None:
-        """Start hosts, archive writer and search shards that are missing; bring the city pack in, again and again."""
+        """Start the actors that are missing, and bring the city pack in, again and again."""
         await asyncio.to_thread(supervisor.ensure_hosts, self._settings)
         await asyncio.to_thread(supervisor.ensure_archive, self._settings)
+        await asyncio.to_thread(ensure_datasets, self._settings)
         await asyncio.to_thread(hosting.ensure_search, self._settings)
         await asyncio.to_thread(self._retirement.look)
         if self._loading is not None and self._loading.done() and (error := self._loading.exception()) is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from schemas.errors import InvalidError
 from serve.backend import Piece, Position
 
-_CONTEXTS = {"f": "facility", "r": "road", "s": "sighting", "p": "person"}
+_CONTEXTS = {"f": "facility", "r": "road", "s": "sighting", "p": "person", "n": "population", "c": "catalogue"}
 _LETTER = {
     (context, ingest): letter.upper() if ingest else letter
     for letter, context in _CONTEXTS.items()
@@ -19,7 +19,7 @@ _MANY = 1_000
 """Letters from which on a position is compressed: one of a thousand shards has to fit a header, and an address."""
 LONGEST = 12_000
 """Letters of the longest position that is taken; one of 1,024 shards has fewer."""
-_PIECE = re.compile(r"([fFrRsSp])(\d{1,4})\.(\d{1,18})")
+_PIECE = re.compile(r"([fFrRsSpnc])(\d{1,4})\.(\d{1,18})")
 
 
 def encode(position: Position) -> str:

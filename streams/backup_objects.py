@@ -1,4 +1,4 @@
-"""The erasable objects of a backup: files below its folder `objects`, named and digested in the manifest."""
+"""The objects of a backup: files below its folder `objects`, named and digested in the manifest."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from streams import instance
 from streams.blobs import ListedBlobs
 
 FOLDER = "objects"
-_KINDS = ("blocks", "cases")
+_KINDS = ("blocks", "cases", "datasets", "population")
 """Notes of writers and plans of erasures are not in it: they end with whoever wrote them."""
 
 

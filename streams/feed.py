@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 from nats.aio.client import Client
 
-from schemas import facility, person, road
+from schemas import catalogue, facility, person, road
 from schemas.base import Event
 from schemas.errors import AppendTimeoutError, StorageFullError
 from schemas.registry import EVENTS, read_event
@@ -53,6 +53,15 @@ PUBLIC: Mapping[str, frozenset[str]] = MappingProxyType(
             (road.SnowEnded, ()),
             (road.ClearingChanged, ()),
             (road.SegmentStatusChanged, ()),
+            (catalogue.DatasetRegistered, ("by",)),
+            (catalogue.ColumnsChanged, ()),
+            (catalogue.DatasetRefreshed, ()),
+            (catalogue.ProviderFailed, ("reason",)),
+            (catalogue.ProviderRestored, ()),
+            (catalogue.DatasetLate, ()),
+            (catalogue.DatasetOpened, ()),
+            (catalogue.DatasetClosed, ()),
+            (catalogue.DatasetRetired, ("by",)),
         )
     }
 )

@@ -45,7 +45,7 @@ def sample(  # noqa: C901, PLR0911, PLR0912 - one line for each kind of schema
             return value
         case {"$ref": str(path)}:
             return sample(schemas[path.rsplit("/", 1)[1]], schemas, name)
-        case {"anyOf": [first, *_]}:
+        case {"anyOf": [first, *_]} | {"oneOf": [first, *_]}:
             return sample(first, schemas, name)
         case {"type": "object"}:
             return {key: sample(value, schemas, key) for key, value in schema.get("properties", {}).items()}
@@ -65,5 +65,7 @@ def sample(  # noqa: C901, PLR0911, PLR0912 - one line for each kind of schema
             return "/9j/"
         case {"type": "string", "format": "date-time"}:
             return _TIME
+        case {"type": "string", "format": "date"}:
+            return _TIME[:10]
         case _:
             return name.replace("_", "-") or "text"

@@ -13,7 +13,7 @@ _LONGEST_TOKEN = 128
 _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 
 FEED, REJECTED, CASES = "FEED", "REJECTED", "CASES"
-WITHOUT_INPUT = frozenset({"person"})
+WITHOUT_INPUT = frozenset({"person", "population", "catalogue"})
 """Contexts that commands alone move: they have no INGEST."""
 ERASED_INPUT = frozenset({"sighting"})
 """Contexts whose input is erased once committed: it lies on one server alone, for Raft's own log would keep it."""

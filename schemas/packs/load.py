@@ -1,4 +1,4 @@
-"""Reading a city pack: its tables and a head, checked against each other."""
+"""Layout a city pack: its tables and a head, checked against each other."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from schemas.base import Frozen
 from schemas.errors import PackError
 from schemas.facility import FacilityFacts, Limit, Position, SensorFacts
+from schemas.packs.datasets import load_datasets
 from schemas.packs.pack import Pack, PackCamera, PackFacility, PackRoad, PackSensor
 from schemas.packs.rows import (
     Area,
@@ -35,7 +36,7 @@ def load_pack(where: str | Path) -> Pack:
     Raises `PackError` with file and line for the first violation: a value out of range, an unknown kind, an id used
     twice, a reference to nothing, limits in the wrong order.
     """
-    folder = BUNDLED / where if isinstance(where, str) and (BUNDLED / where / "pack.yaml").is_file() else Path(where)
+    folder = _folder(where)
     head = read_head(folder / "pack.yaml")
     areas = _table(folder / "areas.csv", Area, lambda row: row.code)
     facilities = _table(folder / "facilities.csv", FacilityRow, lambda row: row.facility)
@@ -49,7 +50,17 @@ def load_pack(where: str | Path) -> Pack:
         sensors=_sensors(sensors, _profiles(folder), head),
         roads=_roads(folder),
         cameras=_cameras(folder, areas, head),
+        datasets=load_datasets(folder / "datasets"),
     )
+
+
+def head_of(where: str | Path) -> Head:
+    """The head of a pack alone. Raises `PackError`."""
+    return read_head(_folder(where) / "pack.yaml")
+
+
+def _folder(where: str | Path) -> Path:
+    return BUNDLED / where if isinstance(where, str) and (BUNDLED / where / "pack.yaml").is_file() else Path(where)
 
 
 @dataclass(frozen=True, slots=True)

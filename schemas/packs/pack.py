@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import Field
 
 from schemas.base import Command, EntityId, Frozen
+from schemas.catalogue import RegisterDataset
+from schemas.dataset import Dataset
 from schemas.errors import PackError
 from schemas.facility import FacilityFacts, RegisterFacility, RegisterSensor, SensorFacts
 from schemas.packs.rows import Area, Boundaries, Head
@@ -63,6 +66,7 @@ class Pack(Frozen):
     sensors: tuple[PackSensor, ...]
     roads: tuple[PackRoad, ...]
     cameras: tuple[PackCamera, ...] = ()
+    datasets: dict[str, Dataset] = Field(default_factory=dict)
 
     def commands(self, at: datetime, by: str) -> list[Command]:
         """What makes a city know this pack, facilities before their sensors.
@@ -78,6 +82,7 @@ class Pack(Frozen):
             ),
             *(RegisterRoad(at=at, by=by, road=one.id, facts=one.facts) for one in self.roads),
             *(RegisterCamera(at=at, by=by, camera=one.id, facts=one.facts) for one in self.cameras),
+            *(RegisterDataset(at=at, by=by, dataset=name, facts=facts) for name, facts in self.datasets.items()),
         ]
 
     def polygons(self, path: Path) -> Polygons:

@@ -59,7 +59,11 @@ class Boundaries(Frozen):
 
 
 class Head(Frozen):
-    """`pack.yaml`. `gateway` names who may send for all sensors of the pack."""
+    """`pack.yaml`. `gateway` names who may send for all sensors of the pack.
+
+    `bounds` are the city's west, south, east and north in degrees; `areas_dataset` is the dataset of its areas, whose
+    shapes tell more exactly what lies in the city once they are there.
+    """
 
     city: EntityId
     name_ko: Name
@@ -67,6 +71,8 @@ class Head(Frozen):
     timezone: Annotated[str, AfterValidator(_zone)]
     gateway: EntityId | None = None
     boundaries: Boundaries
+    bounds: tuple[Lon, Lat, Lon, Lat] | None = None
+    areas_dataset: EntityId | None = None
 
 
 class Area(Frozen):

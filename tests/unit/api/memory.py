@@ -12,10 +12,12 @@ import pyarrow as pa
 
 from actors.archiving.rollups import rolled
 from actors.archiving.shard import ShardArchiver
+from actors.catalogue.context import CatalogueContext
 from actors.commit import Asked
 from actors.facility.context import FacilityContext
 from actors.journal import UNANSWERED
 from actors.person.context import PersonContext
+from actors.population.context import PopulationContext
 from actors.replay import load
 from actors.road.context import RoadContext
 from actors.shard import Shard
@@ -43,8 +45,10 @@ CONTEXTS = {
     "road": RoadContext,
     "sighting": SightingContext,
     "person": PersonContext,
+    "population": PopulationContext,
+    "catalogue": CatalogueContext,
 }
-COUNTS = {"facility": 2, "road": 2, "sighting": 2, "person": 2}
+COUNTS = {"facility": 2, "road": 2, "sighting": 2, "person": 2, "population": 1, "catalogue": 1}
 
 
 @dataclass
@@ -239,6 +243,9 @@ class MemoryBackend:
 
     async def put_object(self, name: str, data: bytes) -> None:
         self.objects[name] = data
+
+    async def get_object(self, name: str) -> bytes | None:
+        return self.objects.get(name)
 
     async def delete_object(self, name: str) -> None:
         self.objects.pop(name, None)

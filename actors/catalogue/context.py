@@ -1,0 +1,92 @@
+"""The catalogue context as the host drives it."""
+
+from collections.abc import Collection, Sequence
+from typing import cast
+
+import pyarrow as pa
+
+from actors.catalogue.decider import AnyCatalogueCommand, decide, timed
+from actors.catalogue.fold import evolve, initial_state
+from actors.catalogue.state import State, object_of
+from actors.catalogue.tables import load, tables
+from actors.context import Outcome
+from schemas.base import Command, Event
+from schemas.catalogue import CatalogueCommand, CatalogueEvent
+from schemas.errors import InvalidError
+from streams.ingest import Observed
+from streams.log import MAX_BATCH, Position
+
+
+class CatalogueContext:
+    """Datasets, driven by commands and by time: `actors.context.Context[State]`."""
+
+    name = "catalogue"
+    fold_version = 1
+    fold_versions = frozenset({1})
+    observed: frozenset[str] = frozenset()
+    measured = False
+
+    def initial_state(self) -> State:
+        """The state of an empty shard."""
+        return initial_state()
+
+    def follow(self, state: State, version: int) -> None:
+        """Nothing to choose: there is one version."""
+
+    def decide(self, state: State, command: Command) -> list[Event]:
+        """The events that a command leads to; `[]` when it is already so.
+
+        Raises `NotFoundError`, `ConflictError` or `InvalidError`, the last also for a command of another context.
+        """
+        if not isinstance(command, CatalogueCommand):
+            raise InvalidError(f"{type(command).__name__} is no command to a dataset")
+        return [*decide(state, cast("AnyCatalogueCommand", command))]
+
+    def evolve(self, state: State, event: Event) -> None:
+        """Apply one event in place."""
+        evolve(state, event)
+
+    def observe(self, state: State, messages: Sequence[Observed], start: Position, max_events: int) -> Outcome:
+        """Nothing: datasets hear commands alone, and no stream of input belongs to them."""
+        last = messages[-1].sequence if messages else start.sequence
+        return Outcome([], [], Position(last, 0) if messages else start)
+
+    def tick(self, state: State, clock: int) -> list[Event]:
+        """What has opened and what is late by `clock`; at most half of what one commit holds."""
+        events: list[Event] = []
+        for name, known in state.datasets.items():
+            found = timed(known, name, clock)
+            if len(events) + len(found) > MAX_BATCH // 2 - 1:
+                break
+            events += found
+        for event in events:
+            evolve(state, event)
+        return events
+
+    def digest(self, state: State) -> str:
+        """32 hex digits over all datasets; costs what changed since the last call."""
+        return state.digest.hexdigest(state.canonical)
+
+    def dump(self, state: State) -> dict[str, pa.Table]:
+        """The published tables, which hold everything."""
+        return tables(state)
+
+    def load(self, tables: dict[str, pa.Table]) -> State:
+        """Inverse of `dump`."""
+        return load(tables)
+
+    def tables(self, state: State) -> dict[str, pa.Table]:
+        """`schemas.tables.PUBLISHED["catalogue"]`."""
+        return tables(state)
+
+    def synthetic(self, state: State, event: Event) -> bool:
+        """Whether the dataset is marked synthetic."""
+        known = state.datasets.get(event.dataset) if isinstance(event, CatalogueEvent) else None
+        return known is not None and known.facts.synthetic
+
+    def counted(self, state: State) -> None:
+        """Nothing: what counts becomes events."""
+
+    def objects(self, state: State) -> Collection[str]:
+        """The names of all rows and findings; who refreshes datasets stores them before the log names them."""
+        return {object_of(name, digest) for name, known in state.datasets.items() for digest in known.objects}

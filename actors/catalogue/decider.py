@@ -1,0 +1,187 @@
+"""The catalogue's decider: what a command leads to, and what time alone does."""
+
+from datetime import date, datetime, time
+from itertools import takewhile
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from actors.catalogue.state import Known, State
+from schemas.base import from_micros, micros
+from schemas.catalogue import (
+    CatalogueEvent,
+    ColumnsChanged,
+    DatasetClosed,
+    DatasetConfirmed,
+    DatasetLate,
+    DatasetOpened,
+    DatasetRefreshed,
+    DatasetRegistered,
+    DatasetRetired,
+    DropVersions,
+    Opened,
+    ProviderFailed,
+    ProviderRestored,
+    RecordFailure,
+    RecordRefresh,
+    RecordUnchanged,
+    RegisterDataset,
+    RetireDataset,
+    VersionsDropped,
+)
+from schemas.dataset import Dataset
+from schemas.errors import ConflictError, InvalidError, NotFoundError
+
+AnyCatalogueCommand = RegisterDataset | RecordRefresh | RecordUnchanged | RecordFailure | DropVersions | RetireDataset
+SEOUL = ZoneInfo("Asia/Seoul")
+LEAST_GRACE_S = 60
+_SECOND = 1_000_000
+
+
+def decide(state: State, command: AnyCatalogueCommand) -> list[CatalogueEvent]:
+    """The events that a command leads to; `[]` when it is already so. Changes nothing.
+
+    Raises `NotFoundError`, `ConflictError` or `InvalidError` for a request that is impossible now.
+    """
+    if isinstance(command, RegisterDataset):
+        return _register(state, command)
+    known = _known(state, command.dataset)
+    at, dataset = command.at, command.dataset
+    match command:
+        case RecordRefresh():
+            return _refreshed(known, command)
+        case RecordUnchanged():
+            _kept_up(known, dataset)
+            if known.newest is None:
+                raise ConflictError(f"dataset {dataset!r} has no rows that could be unchanged: refresh it")
+            return [*_restored(known, at, dataset), DatasetConfirmed(at=at, dataset=dataset)]
+        case RecordFailure(reason=reason):
+            same = known.down_since is not None and known.down_why == reason
+            return (
+                [] if same or known.retired_at is not None else [ProviderFailed(at=at, dataset=dataset, reason=reason)]
+            )
+        case DropVersions(before=before):
+            return _dropped(known, command, micros(before))
+        case RetireDataset():
+            return _retired(known, command)
+        case _:
+            assert_never(command)
+
+
+def due_at(known: Known) -> int | None:
+    """When the next refresh is overdue: its interval and half of it (a minute at least) after the last answer.
+
+    Where its source never answered, after it was last registered. None for what nobody expects: without an interval,
+    neither connected nor ever refreshed, read from the city itself, or retired.
+    """
+    facts, connector = known.facts, known.facts.connector
+    if facts.interval_s is None or known.retired_at is not None or (connector is not None and connector.by == "city"):
+        return None
+    last = known.seen_at
+    if last is None:
+        if connector is None:
+            return None
+        last = known.modified_at
+    return last + (facts.interval_s + max(facts.interval_s // 2, LEAST_GRACE_S)) * _SECOND
+
+
+def timed(known: Known, dataset: str, clock: int) -> list[CatalogueEvent]:
+    """What time alone has done to a dataset by `clock`: opened it, or made it late."""
+    at = from_micros(clock)
+    events: list[CatalogueEvent] = [
+        DatasetOpened(at=at, dataset=dataset, audience=audience, day=day)
+        for audience, day in _days(known.facts)
+        if day is not None and audience not in known.opened and _begins(day) <= clock
+    ]
+    due = due_at(known)
+    if due is not None and due <= clock and known.late_since is None:
+        events.append(DatasetLate(at=at, dataset=dataset, due=from_micros(due)))
+    return events
+
+
+def open_to(facts: Dataset, at: datetime) -> tuple[Opened, ...]:
+    """Who may read the rows at a moment, beside operators."""
+    clock = micros(at)
+    return tuple(audience for audience, day in _days(facts) if day is not None and _begins(day) <= clock)
+
+
+def _days(facts: Dataset) -> tuple[tuple[Opened, date | None], ...]:
+    return ("staff", facts.staff_from), ("citizen", facts.citizens_from)
+
+
+def _begins(day: date) -> int:
+    return micros(datetime.combine(day, time(), SEOUL))
+
+
+def _register(state: State, command: RegisterDataset) -> list[CatalogueEvent]:
+    known = state.datasets.get(command.dataset)
+    if known is not None and known.facts == command.facts:
+        return []
+    if known is not None and known.retired_at is not None:
+        raise ConflictError(f"dataset {command.dataset!r} is retired: register another")
+    registered = DatasetRegistered(at=command.at, dataset=command.dataset, facts=command.facts, by=command.by)
+    still = open_to(command.facts, command.at)
+    closed = [one for one in (known.opened if known is not None else ()) if one not in still]
+    return [registered, *(DatasetClosed(at=command.at, dataset=command.dataset, audience=one) for one in closed)]
+
+
+def _refreshed(known: Known, command: RecordRefresh) -> list[CatalogueEvent]:
+    at, dataset, refresh, before = command.at, command.dataset, command.refresh, known.newest
+    _kept_up(known, dataset)
+    if refresh.received < refresh.dropped:
+        raise InvalidError("a refresh cannot drop more rows than it received")
+    events = _restored(known, at, dataset)
+    if before is not None and before.model_copy(update={"took_s": refresh.took_s}) == refresh:
+        return [*events, DatasetConfirmed(at=at, dataset=dataset)]
+    if before is not None and before.schema_digest != refresh.schema_digest:
+        gone = tuple(one for one in before.header if one not in refresh.header)
+        new = tuple(one for one in refresh.header if one not in before.header)
+        events.append(ColumnsChanged(at=at, dataset=dataset, gone=gone, new=new))
+    return [*events, DatasetRefreshed(at=at, dataset=dataset, refresh=refresh)]
+
+
+def _restored(known: Known, at: datetime, dataset: str) -> list[CatalogueEvent]:
+    if known.down_since is None:
+        return []
+    return [ProviderRestored(at=at, dataset=dataset, down_s=max(0, micros(at) - known.down_since) / _SECOND)]
+
+
+def _dropped(known: Known, command: DropVersions, before: int) -> list[CatalogueEvent]:
+    old = sum(1 for _ in takewhile(lambda next_: next_.since < before, known.versions[1:]))
+    if not old:
+        return []
+    left = Known(known.facts, known.registered_at, known.modified_at, known.versions[old:])
+    return [
+        VersionsDropped(
+            at=command.at,
+            dataset=command.dataset,
+            versions=tuple(one.refresh.version for one in known.versions[:old]),
+            objects=tuple(sorted(known.objects - left.objects)),
+        )
+    ]
+
+
+def _retired(known: Known, command: RetireDataset) -> list[CatalogueEvent]:
+    if known.retired_at is not None:
+        return []
+    if command.superseded_by is not None and command.superseded_by == command.dataset:
+        raise InvalidError("a dataset is not superseded by itself")
+    return [
+        DatasetRetired(
+            at=command.at,
+            dataset=command.dataset,
+            reason=command.reason,
+            superseded_by=command.superseded_by,
+            by=command.by,
+        )
+    ]
+
+
+def _kept_up(known: Known, dataset: str) -> None:
+    if known.retired_at is not None:
+        raise ConflictError(f"dataset {dataset!r} is retired and takes no rows")
+
+
+def _known(state: State, dataset: str) -> Known:
+    if (known := state.datasets.get(dataset)) is None:
+        raise NotFoundError("dataset", dataset)
+    return known

@@ -1,0 +1,80 @@
+"""What readers see of a catalogue shard, as Arrow tables, and its snapshot."""
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from actors.catalogue.state import Known, State, Version
+from schemas.catalogue import Refresh
+from schemas.dataset import Dataset
+from schemas.tables import DATASETS, VERSIONS
+
+_PLAIN = (
+    "registered_at",
+    "modified_at",
+    "seen_at",
+    "late_since",
+    "down_since",
+    "down_why",
+    "columns_changed_at",
+    "retired_at",
+    "retired_why",
+    "superseded_by",
+)
+
+
+def tables(state: State) -> dict[str, pa.Table]:
+    """`schemas.tables.PUBLISHED["catalogue"]`, rows in the order of registration and of refreshes."""
+    datasets = [
+        {
+            "dataset": name,
+            "facts": known.facts.model_dump_json(),
+            "opened": list(known.opened),
+            **{field: getattr(known, field) for field in _PLAIN},
+        }
+        for name, known in state.datasets.items()
+    ]
+    versions = [
+        {"dataset": name, "since": one.since, "refresh": one.refresh.model_dump_json(), **_figures(one.refresh)}
+        for name, known in state.datasets.items()
+        for one in known.versions
+    ]
+    return {
+        "datasets": pa.Table.from_pylist(datasets, DATASETS),
+        "versions": pa.Table.from_pylist(versions, VERSIONS),
+    }
+
+
+def load(saved: dict[str, pa.Table]) -> State:
+    """Inverse of `tables`, which hold everything: the same digest, the same tables."""
+    state = State()
+    for row in _rows(saved["datasets"]):
+        facts = Dataset.model_validate_json(row["facts"])
+        known = Known(facts, opened=tuple(row["opened"]), **{field: row[field] for field in _PLAIN})
+        state.datasets[row["dataset"]] = known
+        state.touch(row["dataset"])
+    for row in _rows(saved["versions"]):
+        refresh = Refresh.model_validate_json(row["refresh"])
+        state.datasets[row["dataset"]].versions.append(Version(refresh, row["since"]))
+    return state
+
+
+def _figures(refresh: Refresh) -> dict[str, Any]:
+    findings = [one.model_dump() for one in refresh.findings]
+    return {
+        "version": refresh.version,
+        "rows": refresh.rows,
+        "received": refresh.received,
+        "dropped": refresh.dropped,
+        "completeness": refresh.completeness,
+        "found": sum(one.rows for one in refresh.findings),
+        "findings": orjson.dumps(findings).decode(),
+    }
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows with times as µs."""
+    times = pa.types.is_timestamp
+    columns = [(cells.cast(pa.int64()) if times(cells.type) else cells).to_pylist() for cells in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,0 +1,260 @@
+"""Keeps datasets fresh: asks each source when it is due, has what came read, stores it, and tells the catalogue."""
+
+import asyncio
+import hashlib
+import io
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import aiohttp
+import polars as pl
+import shapely
+
+from actors.catalogue.reading.answers import envelope
+from actors.catalogue.reading.city import Bounds
+from actors.catalogue.state import object_of
+from schemas.base import Command
+from schemas.catalogue import DropVersions, RecordFailure, RecordRefresh, RecordUnchanged, Refresh
+from schemas.dataset import Dataset, FromCity, FromDatabase, FromFile, FromHttp, FromNats, Layout, Shapes
+from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
+from schemas.packs.load import head_of
+from schemas.settings import Settings, secret
+from serve.backend import Backend, View
+from serve.catalogue.child import taken
+from serve.catalogue.standing import Standing, standings
+from serve.catalogue.taking import Job
+from serve.render import frame_of
+from streams.connectors import fetching
+from streams.connectors.fetching import Fetched, Pause
+
+logger = logging.getLogger(__name__)
+
+BY = "datasets"
+"""Who tells what connectors brought."""
+LOOK_S = 2.0
+Outcome = Literal["refreshed", "unchanged", "failed"]
+_DROP_EVERY = timedelta(hours=1)
+_TABLE = Layout(format="parquet")
+"""How what a database gave is handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where datasets may come from, and where the city is.
+
+    Files are read below `folder`, `most` bytes of a source at most; `key_of` gives a secret by the name of its
+    environment variable. A version is kept for `keep` after the next one. `bounds` (degrees) and the shapes of the
+    dataset `areas` say what lies in the city.
+    """
+
+    folder: Path | None = None
+    most: int = 64_000_000
+    keep: timedelta = timedelta(days=90)
+    key_of: Callable[[str], str | None] = secret
+    bounds: Bounds | None = None
+    areas: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sources":
+        """As the settings and the pack say."""
+        head = head_of(settings.pack)
+        most, keep = int(settings.max_dataset_mb * 1_000_000), timedelta(days=settings.dataset_days)
+        return cls(settings.datasets_from, most, keep, bounds=head.bounds, areas=head.areas_dataset)
+
+
+class Refresher:
+    """The refreshes of a city's datasets."""
+
+    def __init__(self, backend: Backend, sources: Sources) -> None:
+        self._backend, self._sources = backend, sources
+        self._area: tuple[str, bytes] = "", b""
+        self._pauses: dict[str, Pause] = {}
+        self._not_before: dict[str, datetime] = {}
+        self._files: dict[str, tuple[object, ...]] = {}
+        self._dropped_at: datetime | None = None
+
+    def standings(self) -> dict[str, Standing]:
+        """All datasets as they stand now. Raises `UnavailableError` while the catalogue is being loaded."""
+        return standings_of(self._backend.view("catalogue"))
+
+    async def run(self) -> None:
+        """Look for what is due, for ever."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    await self.look(session)
+                except BomnaeError as error:
+                    logger.warning("datasets: %s; looking again", error)
+                await asyncio.sleep(LOOK_S)
+
+    async def look(self, session: aiohttp.ClientSession) -> int:
+        """Refresh what is due now, the areas first; how many sources were asked."""
+        known, asked = self.standings(), 0
+        for name in sorted(known, key=lambda name: (name != self._sources.areas, name)):
+            if self._due(known[name]):
+                await self.refresh(session, known[name])
+                asked += 1
+        now = self._backend.now()
+        if self._dropped_at is None or now - self._dropped_at >= _DROP_EVERY:
+            self._dropped_at = now
+            await self.drop(known, now - self._sources.keep)
+        return asked
+
+    def _due(self, one: Standing) -> bool:
+        connector, now = one.facts.connector, self._backend.now()
+        if one.row["retired_at"] is not None or connector is None or isinstance(connector, FromCity | FromNats):
+            return False
+        if now < self._not_before.get(one.id, now):
+            return False
+        newest = one.newest
+        if newest is None or not newest.mark.endswith(_declared(one.facts)):
+            return True
+        if isinstance(connector, FromFile):
+            return self._files.get(one.id) != _signature(self._sources.folder, connector)
+        interval, seen = one.facts.interval_s, one.row["seen_at"]
+        return interval is not None and (seen is None or now - seen >= timedelta(seconds=interval))
+
+    async def refresh(self, session: aiohttp.ClientSession, one: Standing) -> Outcome:
+        """Ask a source now, and tell what came of it; a source that fails is left alone for a growing while."""
+        began = asyncio.get_running_loop().time()
+        pause, interval = self._pauses.setdefault(one.id, Pause()), one.facts.interval_s or 3_600
+        if isinstance(one.facts.connector, FromFile):
+            self._files[one.id] = _signature(self._sources.folder, one.facts.connector)
+        try:
+            fetched = await self._fetched(session, one)
+            if fetched is None:
+                # A file that nobody replaces is no sign of life, an answer is.
+                if not isinstance(one.facts.connector, FromFile):
+                    await self._tell(RecordUnchanged(at=self._backend.now(), by=BY, dataset=one.id))
+            else:
+                connector = one.facts.connector
+                layout = connector if isinstance(connector, Layout) else _TABLE
+                await self.take(one, fetched, layout, BY, began)
+            pause.answered()
+            return "unchanged" if fetched is None else "refreshed"
+        except BomnaeError as error:
+            asked_s = error.retry_after_s if isinstance(error, UnavailableError | TooManyRequestsError) else 0
+            wait = timedelta(seconds=pause.failed(interval, asked_s))
+            self._not_before[one.id] = self._backend.now() + wait
+            logger.warning("dataset %s: %s; asking again in %s", one.id, error, wait)
+            reason = str(error)[:500]
+            await self._tell(RecordFailure(at=self._backend.now(), by=BY, dataset=one.id, reason=reason))
+            return "failed"
+
+    async def take(self, one: Standing, fetched: Fetched, layout: Layout, by: str, began: float) -> Refresh:
+        """Read what came, store rows and findings, and tell the catalogue. Safe to repeat.
+
+        Raises `InvalidError` for what cannot be read, and what the objects' store and the log raise.
+        """
+        before = b""
+        if one.facts.mode == "upsert" and one.newest is not None:
+            before = await self._backend.get_object(object_of(one.id, one.newest.version)) or b""
+        job = Job(
+            one.facts,
+            layout,
+            fetched.pages,
+            fetched.source,
+            f"{fetched.mark} {_declared(one.facts)}",
+            self._backend.now(),
+            await self._city(),
+            self._sources.bounds,
+            before,
+        )
+        found = await taken(job)
+        took_s = max(0.0, asyncio.get_running_loop().time() - began)
+        refresh = found.refresh.model_copy(update={"took_s": round(took_s, 3)})
+        await self._backend.put_object(object_of(one.id, refresh.version), found.rows)
+        if refresh.listing is not None:
+            await self._backend.put_object(object_of(one.id, refresh.listing), found.listing)
+        await self._tell(RecordRefresh(at=self._backend.now(), by=by, dataset=one.id, refresh=refresh))
+        return refresh
+
+    async def drop(self, known: Mapping[str, Standing], before: datetime) -> None:
+        """Forget versions that were replaced before a moment, in the log first and then their objects."""
+        for one in known.values():
+            if len(one.versions) > 1 and one.versions[1][0] < before:
+                command = DropVersions(at=self._backend.now(), by=BY, dataset=one.id, before=before)
+                answer = await self._backend.submit([command], None, None)
+                for digest in (digest for event in answer.events for digest in event.get("objects", ())):
+                    await self._backend.delete_object(object_of(one.id, digest))
+
+    async def _fetched(self, session: aiohttp.ClientSession, one: Standing) -> Fetched | None:
+        connector, declared = one.facts.connector, _declared(one.facts)
+        mark = one.newest.mark if one.newest is not None else ""
+        mark = mark.removesuffix(f" {declared}") if mark.endswith(declared) else ""
+        match connector:
+            case FromFile():
+                return await fetching.read(self._sources.folder, connector, mark, self._sources.most)
+            case FromHttp():
+                key = None
+                if connector.key_env is not None and (key := self._sources.key_of(connector.key_env)) is None:
+                    raise UnavailableError(f"the key of this source is missing: set {connector.key_env}", 300)
+
+                def more(page: bytes, come: int) -> bool:
+                    told = envelope(page, connector)
+                    size = told.size or (connector.paging.rows if connector.paging is not None else 0)
+                    full = len(told.records) >= size > 0
+                    return bool(told.records) and (come * size < told.total if told.total is not None else full)
+
+                return await fetching.from_http(session, connector, key, mark, more, self._sources.most)
+            case FromDatabase():
+                return await asyncio.to_thread(self._queried, connector, mark)
+            case _:
+                return None
+
+    def _queried(self, connector: FromDatabase, mark: str) -> Fetched | None:
+        if (uri := self._sources.key_of(connector.uri_env)) is None:
+            raise UnavailableError(f"the address of this database is missing: set {connector.uri_env}", 300)
+        try:
+            rows = pl.read_database_uri(connector.query, uri, engine="connectorx")
+        except Exception as error:  # drivers raise what they like; their words may hold the password
+            raise UnavailableError(f"the database gives nothing ({type(error).__name__})", 60) from None
+        sink = io.BytesIO()
+        rows.write_parquet(sink)
+        now = hashlib.sha256(sink.getvalue()).hexdigest()
+        return None if now == mark else Fetched((sink.getvalue(),), now, f"database of {connector.uri_env}")
+
+    async def _city(self) -> bytes:
+        areas = self.standings().get(self._sources.areas or "")
+        if areas is None or areas.newest is None or not isinstance(areas.facts.geometry, Shapes):
+            return b""
+        version = areas.newest.version
+        if self._area[0] != version:
+            data = await self._backend.get_object(object_of(areas.id, version))
+            self._area = version, await asyncio.to_thread(_union, data) if data is not None else b""
+        return self._area[1]
+
+    async def _tell(self, command: Command) -> None:
+        await self._backend.submit([command], None, None)
+
+
+def standings_of(view: View) -> dict[str, Standing]:
+    """All datasets of a view of the catalogue."""
+    return standings(frame_of(view.tables["datasets"]), frame_of(view.tables["versions"]))
+
+
+def _union(rows: bytes) -> bytes:
+    shapes = pl.read_parquet(io.BytesIO(rows), columns=["_wkt"])["_wkt"].drop_nulls().to_list()
+    data: bytes = shapely.to_wkb(shapely.union_all(shapely.make_valid(shapely.from_wkt(shapes))))
+    return data
+
+
+def _declared(facts: Dataset) -> str:
+    """What the rows of a declaration depend on, in a few letters: another one, and they are read again."""
+    said = facts.model_dump_json(
+        include={"columns", "key", "mode", "rules", "geometry", "inside", "connector", "newest"}
+    )
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _signature(folder: Path | None, connector: FromFile) -> tuple[object, ...]:
+    """What changes with a file, without reading it."""
+    try:
+        stat = ((folder or Path()) / connector.file).stat()
+    except OSError as error:
+        return (error.errno,)
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,47 @@
+"""The rows of versions in memory: read once from their object, and forgotten, least recently used first."""
+
+import asyncio
+import io
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+
+import polars as pl
+
+from actors.catalogue.state import object_of
+from schemas.errors import GoneError
+
+MOST_BYTES = 512_000_000
+
+Get = Callable[[str], Awaitable[bytes | None]]
+
+
+class Shelf:
+    """Frames by dataset and digest. A version never changes, so nothing is ever invalidated; do not change a frame."""
+
+    def __init__(self, get: Get, most_bytes: int = MOST_BYTES) -> None:
+        self._get, self._most = get, most_bytes
+        self._frames: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
+        self._bytes = 0
+        self._reading: dict[str, asyncio.Task[pl.DataFrame]] = {}
+
+    async def frame(self, dataset: str, digest: str) -> pl.DataFrame:
+        """The rows or findings of that digest. Raises `GoneError` where they are no longer kept."""
+        name = object_of(dataset, digest)
+        if name in self._frames:
+            self._frames.move_to_end(name)
+            return self._frames[name][0]
+        if name not in self._reading:
+            self._reading[name] = asyncio.create_task(self._read(name))
+            self._reading[name].add_done_callback(lambda _: self._reading.pop(name, None))
+        return await asyncio.shield(self._reading[name])
+
+    async def _read(self, name: str) -> pl.DataFrame:
+        if (data := await self._get(name)) is None:
+            raise GoneError("this version is no longer kept")
+        frame = await asyncio.to_thread(lambda: pl.read_parquet(io.BytesIO(data)))
+        size = int(frame.estimated_size())
+        self._frames[name] = frame, size
+        self._bytes += size
+        while self._bytes > self._most and len(self._frames) > 1:
+            self._bytes -= self._frames.popitem(last=False)[1][1]
+        return frame

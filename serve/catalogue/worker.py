@@ -1,0 +1,39 @@
+"""A process that reads what came for one dataset, and may die of it: `python -m serve.catalogue.worker <MB> <s>`.
+
+Its input is a job: JSON behind its length, the number of parts, then each behind its length; its output is `0`, the
+refresh as JSON, rows and findings, or `1` and why it cannot be read. Nothing here is unpickled.
+"""
+
+import resource
+import signal
+import sys
+
+import orjson
+
+from schemas.errors import BomnaeError
+from serve.catalogue.taking import take, told, unpacked
+from serve.statistics.worker import DONE, FAILED, read, write
+
+
+def main() -> None:
+    """Read one job and answer it."""
+    most, seconds = int(sys.argv[1]) * 1_000_000, int(sys.argv[2])
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    signal.alarm(seconds)
+    asked, answer = sys.stdin.buffer, sys.stdout.buffer
+    parts = []
+    while (part := read(asked)) is not None:
+        parts.append(part)
+    try:
+        taken = take(unpacked(orjson.loads(parts[0]), parts[1:]))
+    except BomnaeError as error:
+        answer.write(FAILED)
+        write(answer, str(error).encode())
+        return
+    answer.write(DONE)
+    for part in (told(taken), taken.rows, taken.listing):
+        write(answer, part)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,352 @@
+"""The rows of datasets (데이터셋): as tables, as maps, as charts, and how new ones are brought in."""
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import aiohttp
+import orjson
+import polars as pl
+from fastapi import Path, Query, Request
+from pydantic import field_validator
+from starlette.responses import Response
+
+from schemas.base import Frozen
+from schemas.dataset import Format as FileFormat
+from schemas.dataset import Layout
+from schemas.errors import ConflictError, InvalidError
+from serve import openapi_catalogue, paging
+from serve.catalogue import drawn, geo
+from serve.catalogue.rows import Asked, Bbox, hidden, picked, selected
+from serve.catalogue.standing import Standing, audience_of, standing_of
+from serve.charts.render import render
+from serve.paging import Cursor
+from serve.reading import MinPosition, QueryTime, view_after
+from serve.render import GEOJSON, JSON, iso, json_rows
+from serve.routes.catalogue import DatasetId, desk_of, lineage
+from serve.routing import router
+from serve.statistics.formats import TYPES, VEGA
+from streams.connectors.fetching import Fetched
+
+routes = router("catalogue")
+MOST_ROWS = 100_000
+MOST_FEATURES = 20_000
+"""Of a map in one answer; larger layers come in tiles."""
+MOST_IN_TILE = 5_000
+Format = Literal["json", "csv", "parquet", "arrow", "geojson"]
+MapFormat = Literal["geojson", "vega", "svg", "png"]
+ChartFormat = Literal["vega", "svg", "png", "json"]
+_MEDIA: dict[str, str] = {**dict(TYPES.items()), "geojson": GEOJSON}
+_GONE = 499
+"""Nobody reads it."""
+_KINDS: dict[str, FileFormat] = {
+    "text/csv": "csv",
+    "application/geo+json": "geojson",
+    "application/json": "json",
+    "application/xml": "xml",
+    "text/xml": "xml",
+    "application/vnd.apache.parquet": "parquet",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+}
+Where = Annotated[
+    list[str],
+    Query(
+        description="Conditions that all hold: column, one of `= != < <= > >= ~` (`~`: holds the text), value; "
+        "`column=` for what is empty.",
+        examples=[["lamps>=2"]],
+    ),
+]
+
+
+class Picked(Frozen):
+    """Which rows. Columns are those of `GET /v1/datasets/{dataset}`."""
+
+    where: Where = []  # noqa: RUF012 - pydantic copies it
+    bbox: Annotated[str | None, Query(description="west,south,east,north in degrees.", max_length=120)] = None
+    as_of: Annotated[QueryTime | None, Query(description="The version of this moment; 410 where it is gone.")] = None
+    min_position: MinPosition = None
+
+    @field_validator("bbox")
+    @classmethod
+    def _is_a_box(cls, said: str | None) -> str | None:
+        if said is not None:
+            _box(said)
+        return said
+
+    @property
+    def box(self) -> Bbox | None:
+        """The box as numbers."""
+        return None if self.bbox is None else _box(self.bbox)
+
+
+class RowsQuery(Picked):
+    """Which rows, in which order and form."""
+
+    select: Annotated[str, Query(description="Columns, comma separated; all without it.", max_length=4_000)] = ""
+    sort: Annotated[str, Query(description="Columns, comma separated; `-` before one turns it.", max_length=1_000)] = ""
+    limit: Annotated[int, Query(ge=1, le=MOST_ROWS, description="Most rows in this answer.")] = 1_000
+    cursor: Cursor = None
+    format: Format = "json"
+
+
+class MapQuery(Picked):
+    """Which rows, in which form."""
+
+    format: MapFormat = "geojson"
+
+
+class ChartQuery(Picked):
+    """Of which rows, in which form."""
+
+    format: ChartFormat = "vega"
+
+
+def _box(said: str) -> Bbox:
+    try:
+        west, south, east, north = (float(one) for one in said.split(","))
+    except ValueError:
+        raise ValueError("bbox is west,south,east,north in degrees") from None
+    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
+        raise ValueError("bbox is west,south,east,north in degrees, west before east and south before north")
+    return west, south, east, north
+
+
+async def _rows(request: Request, dataset: str, query: Picked) -> tuple[Standing, pl.DataFrame, str] | None:
+    known = desk_of(request).standings(await view_after(request, "catalogue", query.min_position))
+    one = standing_of(known, dataset)
+    audience = audience_of(request.state.principal)
+    found = await desk_of(request).rows(one, audience, query.as_of, request.is_disconnected)
+    return None if found is None else (one, *found)
+
+
+async def _made(make: Callable[[], bytes], media: str, headers: dict[str, str]) -> Response:
+    """In a thread: what it makes may take a second."""
+    return Response(await asyncio.to_thread(make), headers=headers, media_type=media)
+
+
+def _headers(one: Standing, version: str) -> dict[str, str]:
+    told = {"cache-control": "no-cache", "vary": "Authorization", "bomnae-dataset-status": one.status}
+    return told | ({"bomnae-dataset-version": version} if version else {})
+
+
+@routes.get("/v1/datasets/{dataset}/rows", responses=openapi_catalogue.rows(), summary="Its rows · 데이터")
+async def get_rows(request: Request, dataset: DatasetId, query: Annotated[RowsQuery, Query()]) -> Response:
+    """The rows that the asker may see: filtered, sorted, in pages of one and the same version.
+
+    What is personal is masked before anything is asked of the rows. `next` in JSON, and `Bomnae-Next` otherwise, is the
+    cursor of the following page; it goes on with the version that it began with.
+    """
+    at, version_of = paging.decode(query.cursor, int, str) or (0, "")
+    if (found := await _paged(request, dataset, query, version_of)) is None:
+        return Response(status_code=_GONE)
+    one, rows, version = found
+    asked = Asked(query.where, _names(query.select), _names(query.sort), query.box)
+    columns = selected(one.facts, asked)
+    if not len(rows.columns):
+        rows = pl.DataFrame(schema={column.id: pl.String for column in one.facts.columns})
+    whole = await asyncio.to_thread(picked, rows, one.facts, asked)
+    shown = whole.slice(at, query.limit)
+    following = paging.encode((at + query.limit, version)) if at + query.limit < len(whole) else None
+    headers = _headers(one, version) | ({"bomnae-next": following} if following is not None else {})
+    more = {
+        "total": len(whole),
+        "next": following,
+        "version": version or None,
+        "status": one.status,
+        "masked": hidden(one.facts, audience_of(request.state.principal)),
+        "lineage": _lineage(request, one, version),
+    }
+    return await _made(lambda: _body(one, shown, columns, query.format, more), _MEDIA[query.format], headers)
+
+
+async def _paged(
+    request: Request, dataset: str, query: RowsQuery, version: str
+) -> tuple[Standing, pl.DataFrame, str] | None:
+    """As `_rows`, of the version that a cursor names."""
+    if not version:
+        return await _rows(request, dataset, query)
+    known = desk_of(request).standings(await view_after(request, "catalogue", query.min_position))
+    one = standing_of(known, dataset)
+    since = next((since for since, refresh in one.versions if refresh.version == version), None)
+    if since is None:
+        raise InvalidError("the version that this cursor goes on with is no longer kept: begin anew")
+    found = await desk_of(request).rows(one, audience_of(request.state.principal), since, request.is_disconnected)
+    return None if found is None else (one, *found)
+
+
+def _body(one: Standing, rows: pl.DataFrame, columns: Sequence[str], form: Format, more: dict[str, Any]) -> bytes:
+    if form == "geojson":
+        return geo.collection(rows, one.facts, columns, {**more, "attribution": one.facts.source})
+    shown, sink = rows.select(columns), io.BytesIO()
+    match form:
+        case "csv":
+            # With a byte order mark, by which spreadsheets know UTF-8.
+            shown.with_columns(iso(pl.col(pl.Datetime))).write_csv(sink, include_bom=True)
+        case "parquet":
+            shown.write_parquet(sink)
+        case "arrow":
+            shown.write_ipc_stream(sink, compat_level=pl.CompatLevel.oldest())
+        case _:
+            said = orjson.dumps({"dataset": one.id, **more}, option=orjson.OPT_UTC_Z)
+            return b'%b,"rows":%b}' % (said[:-1], json_rows(shown) if len(shown) else b"[]")
+    return sink.getvalue()
+
+
+@routes.get("/v1/datasets/{dataset}/map", responses=openapi_catalogue.mapped(), summary="On a map · 지도")
+async def get_map(request: Request, dataset: DatasetId, query: Annotated[MapQuery, Query()]) -> Response:
+    """GeoJSON (WGS84) of at most 20,000 features, or a picture. Larger layers come by `bbox` or in tiles."""
+    if (found := await _rows(request, dataset, query)) is None:
+        return Response(status_code=_GONE)
+    one, rows, version = found
+    whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
+    if query.format == "geojson" and len(whole) > MOST_FEATURES:
+        raise InvalidError(f"{len(whole):,} features are more than {MOST_FEATURES:,}: give a bbox, or ask for tiles")
+    told = _lineage(request, one, version)
+    if query.format == "geojson":
+        columns = [column.id for column in one.facts.columns]
+        more = {"attribution": one.facts.source, "lineage": told}
+        return await _made(lambda: geo.collection(whole, one.facts, columns, more), GEOJSON, _headers(one, version))
+    return await _drawn(one, version, query.format, lambda: drawn.picture(whole, one.facts, told))
+
+
+@routes.get(
+    "/v1/datasets/{dataset}/tiles/{z}/{x}/{y}", responses=openapi_catalogue.mapped(), summary="A tile of its map · 타일"
+)
+async def get_tile(
+    request: Request,
+    dataset: DatasetId,
+    z: Annotated[int, Path(ge=0, le=geo.DEEPEST, description="Zoom.", examples=[12])],
+    x: Annotated[int, Path(ge=0, description="Column.", examples=[3500])],
+    y: Annotated[int, Path(ge=0, description="Row, from the north.", examples=[1586])],
+    query: Annotated[Picked, Query()],
+) -> Response:
+    """GeoJSON of what lies in a tile of the usual web maps, cut at its edge and simplified to its pixels."""
+    if (found := await _rows(request, dataset, query)) is None:
+        return Response(status_code=_GONE)
+    one, rows, version = found
+    geo.bounds_of(z, x, y)
+    whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
+    columns = [column.id for column in one.facts.columns]
+    return await _made(
+        lambda: geo.tile(whole, one.facts, columns, z, x, y, MOST_IN_TILE), GEOJSON, _headers(one, version)
+    )
+
+
+@routes.get("/v1/datasets/{dataset}/chart", responses=openapi_catalogue.charted(), summary="As a chart · 차트")
+async def get_chart(request: Request, dataset: DatasetId, query: Annotated[ChartQuery, Query()]) -> Response:
+    """The chart that is declared for it: Vega-Lite (`usermeta.lineage` leads back to source and query) or a picture."""
+    if (found := await _rows(request, dataset, query)) is None:
+        return Response(status_code=_GONE)
+    one, rows, version = found
+    if not len(rows.columns):
+        raise ConflictError(f"dataset {dataset!r} has no rows yet, so it makes no chart")
+    whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
+    told = _lineage(request, one, version)
+    return await _drawn(one, version, query.format, lambda: drawn.chart(whole, one.facts, told))
+
+
+async def _drawn(one: Standing, version: str, form: str, make: Callable[[], dict[str, Any]]) -> Response:
+    if form in {"vega", "json"}:
+        return await _made(lambda: orjson.dumps(make()), VEGA if form == "vega" else JSON, _headers(one, version))
+    return await _made(lambda: render(make(), "svg" if form == "svg" else "png"), _MEDIA[form], _headers(one, version))
+
+
+@routes.get(
+    "/v1/datasets/{dataset}/findings",
+    responses=openapi_catalogue.findings(),
+    summary="What is wrong, row by row · 점검",
+)
+async def get_findings(
+    request: Request,
+    dataset: DatasetId,
+    as_of: Annotated[QueryTime | None, Query(description="Of the refresh of this moment.")] = None,
+    min_position: MinPosition = None,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000,
+    cursor: Cursor = None,
+) -> Response:
+    """Of the last refresh: row in the source, column, kind, what was done, the text that stood there, and why.
+
+    Counts of all of them are with the dataset; of each kind and column the first thousand are listed here.
+    """
+    one = standing_of(desk_of(request).standings(await view_after(request, "catalogue", min_position)), dataset)
+    (at,) = paging.decode(cursor, int) or (0,)
+    refresh = one.newest if as_of is None else one.at(as_of)
+    found = pl.DataFrame()
+    if refresh is not None and refresh.listing is not None:
+        found = await desk_of(request).shelf.frame(one.id, refresh.listing)
+    following = paging.encode((at + limit,)) if at + limit < len(found) else None
+    rows = json_rows(found.slice(at, limit)) if len(found) else b"[]"
+    body = b'{"items":%b,"next":%b}' % (rows, orjson.dumps(following))
+    return Response(body, headers={"cache-control": "no-store"}, media_type=JSON)
+
+
+@routes.post(
+    "/v1/datasets/{dataset}/rows",
+    status_code=201,
+    responses=openapi_catalogue.refreshed(),
+    openapi_extra=openapi_catalogue.ROWS_BODY,
+    summary="Bring rows in · 데이터 올리기",
+)
+async def post_rows(
+    request: Request,
+    dataset: DatasetId,
+    format: Annotated[FileFormat | None, Query(description="By the content type without it.")] = None,  # noqa: A002
+    encoding: Annotated[Literal["utf-8", "cp949"] | None, Query(description="Found out without it.")] = None,
+    sheet: Annotated[str | None, Query(max_length=60, description="Of an XLSX; the first without it.")] = None,
+    min_position: MinPosition = None,
+) -> Response:
+    """A file as it comes: CSV, XLSX, GeoJSON, Parquet, JSON or XML. Good rows load, and what is wrong is told.
+
+    The same file again changes nothing but when the dataset was seen last.
+    """
+    one = standing_of(desk_of(request).standings(await view_after(request, "catalogue", min_position)), dataset)
+    if one.live:
+        raise ConflictError(f"dataset {dataset!r} is kept by the city itself and takes no rows")
+    declared = one.facts.reading or (one.facts.connector if isinstance(one.facts.connector, Layout) else None)
+    kind = format or _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
+    if kind is None and declared is None:
+        raise InvalidError(f"give the format: {', '.join(sorted(set(_KINDS.values())))}")
+    same = declared is not None and (kind is None or kind == declared.format)
+    layout = Layout(
+        format=kind or (declared.format if declared is not None else "csv"),
+        encoding=encoding or (declared.encoding if same and declared is not None else None),
+        sheet=sheet or (declared.sheet if same and declared is not None else None),
+        path=declared.path if same and declared is not None else "",
+    )
+    if not (data := await request.body()):
+        raise InvalidError("the body is empty: send the file itself")
+    mark = hashlib.sha256(data).hexdigest()
+    who = request.state.principal.subject
+    began = asyncio.get_running_loop().time()
+    refresh = await desk_of(request).refresher.take(one, Fetched((data,), mark, f"upload by {who}"), layout, who, began)
+    said = orjson.dumps({"dataset": dataset, **refresh.model_dump(mode="json")})
+    return Response(said, 201, {"cache-control": "no-store"}, JSON)
+
+
+@routes.post(
+    "/v1/datasets/{dataset}/refresh",
+    responses=openapi_catalogue.asked(),
+    summary="Ask its source now · 갱신 요청",
+)
+async def post_refresh(request: Request, dataset: DatasetId, min_position: MinPosition = None) -> Response:
+    """Without waiting for its interval. A source that fails is told of in `down_since`."""
+    desk = desk_of(request)
+    one = standing_of(desk.standings(await view_after(request, "catalogue", min_position)), dataset)
+    if one.live or one.facts.connector is None:
+        raise ConflictError(f"dataset {dataset!r} has no source that could be asked")
+    if one.row["retired_at"] is not None:
+        raise ConflictError(f"dataset {dataset!r} is retired")
+    async with aiohttp.ClientSession() as session:
+        told = await desk.refresher.refresh(session, one)
+    said = orjson.dumps({"dataset": dataset, "outcome": told})
+    return Response(said, headers={"cache-control": "no-store"}, media_type=JSON)
+
+
+def _names(said: str) -> list[str]:
+    return [one.strip() for one in said.split(",") if one.strip()]
+
+
+def _lineage(request: Request, one: Standing, version: str) -> dict[str, Any]:
+    return lineage(one, version, f"{request.url.path}?{request.url.query}".rstrip("?"))

@@ -1,0 +1,1 @@
+"""The population context, without a host."""
