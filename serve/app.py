@@ -19,6 +19,7 @@ from serve.catalogue.refreshing import Refresher, Sources
 from serve.head import Head
 from serve.measuring import Measured
 from serve.pictures.sandbox import Limits as Picture
+from serve.population.atlas import Atlas
 from serve.render import Renderer
 from serve.routes import (
     alarms,
@@ -32,6 +33,8 @@ from serve.routes import (
     journeys,
     live,
     meta,
+    population,
+    population_sources,
     readings,
     rejected,
     roads,
@@ -46,7 +49,7 @@ from serve.routes import (
 from serve.secret import read_secret
 
 _OF_PLACES = (facilities, sensors, alarms, readings, roads, works, snow)
-_OF_DATA = (catalogue, datasets)
+_OF_DATA = (catalogue, datasets, population, population_sources)
 _OF_PERSONS = (cases, searches, watches, journeys, cameras, encodings, sightings, erasures)
 
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
@@ -124,6 +127,7 @@ def create_app(
     app.state.asyncapi = config.asyncapi
     app.state.city = config.city
     app.state.desk = Desk(backend, Refresher(backend, config.sources))
+    app.state.atlas = Atlas(backend, app.state.desk)
     for module in (*_OF_PLACES, statistics, *_OF_DATA, live, rejected, meta, *_OF_PERSONS):
         app.include_router(module.routes)
     problems.install(app)

@@ -53,7 +53,6 @@ PUBLIC: Mapping[str, frozenset[str]] = MappingProxyType(
             (road.SnowEnded, ()),
             (road.ClearingChanged, ()),
             (road.SegmentStatusChanged, ()),
-            (catalogue.DatasetRegistered, ("by",)),
             (catalogue.ColumnsChanged, ()),
             (catalogue.DatasetRefreshed, ()),
             (catalogue.ProviderFailed, ("reason",)),
