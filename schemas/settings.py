@@ -107,6 +107,9 @@ class Settings(BaseSettings):
     datasets_from: Path | None = Field(
         None, description="Folder that connectors of files read below; empty: none are read."
     )
+    datasets_file: Path | None = Field(
+        None, description="YAML file of datasets over the pack's: a connector for one of them, or further ones."
+    )
     dataset_days: int = Field(
         90, ge=1, description="Days that a version of a dataset is kept after the next one has replaced it."
     )

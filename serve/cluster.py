@@ -21,6 +21,7 @@ from ray import serve as ray_serve
 
 from actors import supervisor
 from schemas.errors import BomnaeError, SetupError
+from schemas.packs.datasets import with_changes
 from schemas.packs.load import load_pack
 from schemas.settings import Settings
 from serve import deployments
@@ -117,6 +118,9 @@ def _city(settings: Settings) -> Iterator[None]:
 async def load(settings: Settings) -> str:
     """Bring the pack's difference into the city; how much there was."""
     pack = load_pack(settings.pack)
+    if settings.datasets_file is not None:
+        changed = with_changes(pack.datasets, settings.datasets_file)
+        pack = pack.model_copy(update={"datasets": changed})
     city = City(settings)
     await city.start()
     try:

@@ -4,7 +4,7 @@ A file is a mapping of dataset ids to the fields of `schemas.dataset.Dataset`. W
 its datasets that does not say otherwise; `null` takes a default away.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,25 @@ def load_datasets(folder: Path) -> dict[str, Dataset]:
     return found
 
 
-def _read(path: Path) -> Iterator[tuple[str, int, Dataset]]:
+def with_changes(datasets: Mapping[str, Dataset], path: Path) -> dict[str, Dataset]:
+    """The datasets with what a file of the same form says of some of them, a connector for example; others are new.
+
+    Raises `PackError` as `load_datasets`, and where there is no such file.
+    """
+    if not path.is_file():
+        raise PackError(str(path), 0, "there is no such file of datasets")
+    before = {name: one.model_dump(mode="json", exclude_unset=True) for name, one in datasets.items()}
+    return {**datasets, **{name: dataset for name, _, dataset in _read(path, before)}}
+
+
+def _read(path: Path, before: Mapping[str, dict[str, Any]] | None = None) -> Iterator[tuple[str, int, Dataset]]:
     root = _compose(path)
     entries = {key.value: (key, value) for key, value in root.value}
     _, shared = entries.pop(DEFAULTS, (None, None))
     defaults = {} if shared is None else _fields(path, shared)
     for name, (key, node) in entries.items():
         line = key.start_mark.line + 1
-        fields = defaults | _fields(path, node)
+        fields = (before or {}).get(name, {}) | defaults | _fields(path, node)
         try:
             yield _ID.validate_python(name), line, Dataset.model_validate(fields)
         except ValidationError as error:

@@ -16,7 +16,7 @@ from schemas.archive import TABLES
 from schemas.dataset import SUBJECTS, Chart, FromCity, FromFile, OneOf, Points, Range, Shapes
 from schemas.errors import PackError
 from schemas.facility import FacilityKind, Grade, Risk
-from schemas.packs.datasets import load_datasets
+from schemas.packs.datasets import load_datasets, with_changes
 from schemas.packs.load import BUNDLED
 from schemas.road import ClearingState, Impact, Rank, SegmentStatus, WorkState
 from schemas.tables import PUBLISHED
@@ -297,3 +297,31 @@ def test_bytes_that_are_no_utf_8_are_refused(tmp_path: Path):
 
     with pytest.raises(PackError, match=r"^a\.yaml:1: not readable as UTF-8"):
         load_datasets(tmp_path)
+
+
+def test_a_file_beside_the_pack_attaches_a_connector_and_adds_a_dataset(tmp_path: Path) -> None:
+    pack = load_datasets(BUNDLED / "chuncheon" / "datasets")
+    name = next(name for name, one in pack.items() if one.connector is None)
+    own = tmp_path / "own.yaml"
+    new = "{id: stop, ko: 정류장, en: stop}"
+    own.write_text(
+        f"{name}:\n  connector: {{by: http, format: json, url: 'https://data.example/api', key_env: BOMNAE_KEY_DATA}}\n"
+        "our-own:\n  title_ko: 새 자료\n  title_en: New\n  description_ko: 새\n  description_en: New\n"
+        "  subject: safety\n  owner_ko: 안전과\n  owner_en: Safety\n  source: 시청\n  licence: KOGL 1\n"
+        f"  columns: [{new}]\n",
+        encoding="utf8",
+    )
+    found = with_changes(pack, own)
+    assert found[name].connector is not None
+    assert found[name].model_copy(update={"connector": None}) == pack[name]
+    assert [one for one in found if one not in pack] == ["our-own"]
+
+
+def test_a_file_beside_the_pack_that_is_wrong_or_missing_says_where(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    with pytest.raises(PackError, match="no such file"):
+        with_changes({}, own)
+    own.write_text("bus-stops:\n  connector: {by: telepathy}\n", encoding="utf8")
+    with pytest.raises(PackError) as caught:
+        with_changes(load_datasets(BUNDLED / "chuncheon" / "datasets"), own)
+    assert (caught.value.file, caught.value.line) == ("own.yaml", 2)
