@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 """Longest time between two looks at the log, where no nudge comes."""
 
-REST_S = 0.02
+REST_S = 0.1
 """Shortest time between two looks that found something: what is written meanwhile travels together."""
 
 _STORED_S = (0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256)
