@@ -25,7 +25,9 @@ class Counted(Frozen):
 class Refresh(Frozen):
     """What one refresh brought.
 
-    `version` is the SHA-256 of the object that holds the rows, `listing` of the one that lists its findings row by row.
+    `version` is the SHA-256 of the object that holds the rows, `listing` of the one that lists its findings row by row;
+    `token` is in the names of both, so that the objects of one refresh are no other's: rows may come back to what they
+    were while those of before are being deleted. `based_on` is the version that new rows were joined to.
     `received` rows came, `dropped` of them did not load; `rows` are all that the version holds. `header` are the
     columns as the source names them, `schema_digest` covers their names and kinds. `completeness` is the share of
     declared cells that are not empty. `data_time` is the newest moment that a column of times tells of. `source` says
@@ -33,6 +35,8 @@ class Refresh(Frozen):
     """
 
     version: Digest
+    token: Annotated[str, Field(pattern=r"^[0-9a-f]{8,32}$")]
+    based_on: Digest | None = None
     rows: Count
     received: Count
     dropped: Count
@@ -78,10 +82,14 @@ class RecordFailure(CatalogueCommand):
     reason: Text
 
 
-class DropVersions(CatalogueCommand):
-    """Forget versions that were replaced before a moment."""
+class ThinVersions(CatalogueCommand):
+    """Forget versions that few will ask for.
 
-    before: UtcTime
+    Of those replaced more than a day ago the last of each hour stays, of those replaced more than a week ago the last
+    of each day (Asia/Seoul), of those replaced more than `days` ago none.
+    """
+
+    days: Annotated[int, Field(ge=1, le=36_500)]
 
 
 class RetireDataset(CatalogueCommand):
@@ -165,11 +173,11 @@ class DatasetClosed(CatalogueEvent):
 
 
 class VersionsDropped(CatalogueEvent):
-    """These versions were forgotten; `objects` are the digests that nothing of the dataset names any more."""
+    """The versions that began at these moments were forgotten; `objects` are the names that nothing names any more."""
 
     type: ClassVar[str] = "city.catalogue.versions-dropped.v1"
-    versions: tuple[Digest, ...]
-    objects: tuple[Digest, ...]
+    since: tuple[UtcTime, ...]
+    objects: tuple[str, ...]
 
 
 class DatasetRetired(CatalogueEvent):
@@ -186,7 +194,7 @@ COMMANDS: tuple[type[CatalogueCommand], ...] = (
     RecordRefresh,
     RecordUnchanged,
     RecordFailure,
-    DropVersions,
+    ThinVersions,
     RetireDataset,
 )
 EVENTS: tuple[type[CatalogueEvent], ...] = (

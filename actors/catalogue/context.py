@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from actors.catalogue.decider import AnyCatalogueCommand, decide, timed
 from actors.catalogue.fold import evolve, initial_state
-from actors.catalogue.state import State, object_of
+from actors.catalogue.state import State
 from actors.catalogue.tables import load, tables
 from actors.context import Outcome
 from schemas.base import Command, Event
@@ -89,4 +89,4 @@ class CatalogueContext:
 
     def objects(self, state: State) -> Collection[str]:
         """The names of all rows and findings; who refreshes datasets stores them before the log names them."""
-        return {object_of(name, digest) for name, known in state.datasets.items() for digest in known.objects}
+        return {found for name, known in state.datasets.items() for found in known.objects(name)}

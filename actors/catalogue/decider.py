@@ -1,11 +1,10 @@
 """The catalogue's decider: what a command leads to, and what time alone does."""
 
 from datetime import date, datetime, time
-from itertools import takewhile
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from actors.catalogue.state import Known, State
+from actors.catalogue.state import Known, State, Version
 from schemas.base import from_micros, micros
 from schemas.catalogue import (
     CatalogueEvent,
@@ -17,7 +16,6 @@ from schemas.catalogue import (
     DatasetRefreshed,
     DatasetRegistered,
     DatasetRetired,
-    DropVersions,
     Opened,
     ProviderFailed,
     ProviderRestored,
@@ -26,15 +24,19 @@ from schemas.catalogue import (
     RecordUnchanged,
     RegisterDataset,
     RetireDataset,
+    ThinVersions,
     VersionsDropped,
 )
 from schemas.dataset import Dataset
 from schemas.errors import ConflictError, InvalidError, NotFoundError
 
-AnyCatalogueCommand = RegisterDataset | RecordRefresh | RecordUnchanged | RecordFailure | DropVersions | RetireDataset
+AnyCatalogueCommand = RegisterDataset | RecordRefresh | RecordUnchanged | RecordFailure | ThinVersions | RetireDataset
 SEOUL = ZoneInfo("Asia/Seoul")
 LEAST_GRACE_S = 60
 _SECOND = 1_000_000
+_HOUR, _DAY, _WEEK = 3_600 * _SECOND, 86_400 * _SECOND, 604_800 * _SECOND
+_AHEAD = 9 * _HOUR
+"""Of Asia/Seoul, whose days are meant."""
 
 
 def decide(state: State, command: AnyCatalogueCommand) -> list[CatalogueEvent]:
@@ -59,8 +61,8 @@ def decide(state: State, command: AnyCatalogueCommand) -> list[CatalogueEvent]:
             return (
                 [] if same or known.retired_at is not None else [ProviderFailed(at=at, dataset=dataset, reason=reason)]
             )
-        case DropVersions(before=before):
-            return _dropped(known, command, micros(before))
+        case ThinVersions():
+            return _thinned(known, command)
         case RetireDataset():
             return _retired(known, command)
         case _:
@@ -127,6 +129,8 @@ def _register(state: State, command: RegisterDataset) -> list[CatalogueEvent]:
 def _refreshed(known: Known, command: RecordRefresh) -> list[CatalogueEvent]:
     at, dataset, refresh, before = command.at, command.dataset, command.refresh, known.newest
     _kept_up(known, dataset)
+    if known.facts.mode == "upsert" and refresh.based_on != (before.version if before is not None else None):
+        raise ConflictError(f"dataset {dataset!r} has other rows by now than these were joined to: join them again")
     if refresh.received < refresh.dropped:
         raise InvalidError("a refresh cannot drop more rows than it received")
     events = _restored(known, at, dataset)
@@ -145,19 +149,33 @@ def _restored(known: Known, at: datetime, dataset: str) -> list[CatalogueEvent]:
     return [ProviderRestored(at=at, dataset=dataset, down_s=max(0, micros(at) - known.down_since) / _SECOND)]
 
 
-def _dropped(known: Known, command: DropVersions, before: int) -> list[CatalogueEvent]:
-    old = sum(1 for _ in takewhile(lambda next_: next_.since < before, known.versions[1:]))
-    if not old:
+def superfluous(known: Known, clock: int, days: int) -> list[Version]:
+    """The versions that `ThinVersions` forgets at a moment; the newest is never one of them."""
+    found: list[Version] = []
+    for one, after, follower in zip(known.versions, known.versions[1:], [*known.versions[2:], None], strict=False):
+        replaced_us = after.since
+        age_us = clock - replaced_us
+        if age_us > days * _DAY:
+            found.append(one)
+            continue
+        if age_us <= _DAY or follower is None:
+            continue
+        # It is the last of its hour, or day, unless the one that replaced it was replaced within the same.
+        width = _HOUR if age_us <= _WEEK else _DAY
+        if (replaced_us + _AHEAD) // width == (follower.since + _AHEAD) // width:
+            found.append(one)
+    return found
+
+
+def _thinned(known: Known, command: ThinVersions) -> list[CatalogueEvent]:
+    gone = superfluous(known, micros(command.at), command.days)
+    if not gone:
         return []
-    left = Known(known.facts, known.registered_at, known.modified_at, known.versions[old:])
-    return [
-        VersionsDropped(
-            at=command.at,
-            dataset=command.dataset,
-            versions=tuple(one.refresh.version for one in known.versions[:old]),
-            objects=tuple(sorted(known.objects - left.objects)),
-        )
-    ]
+    left = Known(known.facts, known.registered_at, known.modified_at)
+    left.versions = [one for one in known.versions if one not in gone]
+    objects = known.objects(command.dataset) - left.objects(command.dataset)
+    since = tuple(from_micros(one.since) for one in gone)
+    return [VersionsDropped(at=command.at, dataset=command.dataset, since=since, objects=tuple(sorted(objects)))]
 
 
 def _retired(known: Known, command: RetireDataset) -> list[CatalogueEvent]:

@@ -61,8 +61,9 @@ def evolve(state: State, event: Event) -> None:  # noqa: C901, PLR0912 - a case 
             known.opened = tuple(one for one in _AUDIENCES if one in (*known.opened, audience))
         case DatasetClosed(audience=audience):
             known.opened = tuple(one for one in known.opened if one != audience)
-        case VersionsDropped(versions=versions):
-            del known.versions[: len(versions)]
+        case VersionsDropped(since=since):
+            gone = {micros(one) for one in since}
+            known.versions = [one for one in known.versions if one.since not in gone]
         case DatasetRetired():
             known.retired_at, known.retired_why, known.superseded_by = at, event.reason, event.superseded_by
             known.late_since = None

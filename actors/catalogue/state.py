@@ -3,15 +3,21 @@
 from dataclasses import dataclass, field
 
 import orjson
+import pyarrow as pa
 
 from actors.digest import AdditiveDigest, Key
 from schemas.catalogue import Opened, Refresh
 from schemas.dataset import Dataset
 
 
-def object_of(dataset: str, digest: str) -> str:
-    """The name of the object that holds rows or findings of a dataset (Parquet)."""
-    return f"datasets/{dataset}/{digest}.parquet"
+def object_of(dataset: str, refresh: Refresh) -> str:
+    """The name of the object that holds the rows of a refresh (Parquet)."""
+    return f"datasets/{dataset}/{refresh.version}-{refresh.token}.parquet"
+
+
+def listing_of(dataset: str, refresh: Refresh) -> str | None:
+    """The name of the object that lists the findings of a refresh (Parquet); None where there are none."""
+    return None if refresh.listing is None else f"datasets/{dataset}/{refresh.listing}-{refresh.token}.parquet"
 
 
 @dataclass(slots=True)
@@ -45,11 +51,10 @@ class Known:
         """The refresh whose rows are those of now."""
         return self.versions[-1].refresh if self.versions else None
 
-    @property
-    def objects(self) -> set[str]:
-        """The digests of all objects that its versions name."""
-        named = ((one.refresh.version, one.refresh.listing) for one in self.versions)
-        return {digest for pair in named for digest in pair if digest is not None}
+    def objects(self, dataset: str) -> set[str]:
+        """The names of all objects of its versions."""
+        named = ((object_of(dataset, one.refresh), listing_of(dataset, one.refresh)) for one in self.versions)
+        return {name for pair in named for name in pair if name is not None}
 
 
 @dataclass(slots=True)
@@ -58,10 +63,13 @@ class State:
 
     datasets: dict[str, Known] = field(default_factory=dict)
     digest: AdditiveDigest = field(default_factory=AdditiveDigest)
+    tables: dict[str, tuple[pa.Table, pa.Table]] = field(default_factory=dict)
+    """The published rows of each dataset, as far as they still hold."""
 
     def touch(self, dataset: str) -> None:
-        """Note that a dataset changed."""
+        """Note that a dataset changed: its hash and its rows no longer hold."""
         self.digest.touch(("dataset", dataset, dataset))
+        self.tables.pop(dataset, None)
 
     def canonical(self, key: Key) -> bytes:
         """Everything that a dataset's digest covers, as canonical JSON."""

@@ -25,25 +25,36 @@ _PLAIN = (
 
 
 def tables(state: State) -> dict[str, pa.Table]:
-    """`schemas.tables.PUBLISHED["catalogue"]`, rows in the order of registration and of refreshes."""
-    datasets = [
-        {
-            "dataset": name,
-            "facts": known.facts.model_dump_json(),
-            "opened": list(known.opened),
-            **{field: getattr(known, field) for field in _PLAIN},
-        }
-        for name, known in state.datasets.items()
-    ]
-    versions = [
+    """`schemas.tables.PUBLISHED["catalogue"]`, rows in the order of registration and of refreshes.
+
+    Only those of datasets that changed are made again.
+    """
+    for name, known in state.datasets.items():
+        if name not in state.tables:
+            state.tables[name] = _dataset(name, known), _versions(name, known)
+    parts = [state.tables[name] for name in state.datasets]
+    return {
+        "datasets": pa.concat_tables([DATASETS.empty_table(), *(one for one, _ in parts)]).combine_chunks(),
+        "versions": pa.concat_tables([VERSIONS.empty_table(), *(one for _, one in parts)]).combine_chunks(),
+    }
+
+
+def _dataset(name: str, known: Known) -> pa.Table:
+    row = {
+        "dataset": name,
+        "facts": known.facts.model_dump_json(exclude_defaults=True),
+        "opened": list(known.opened),
+        **{field: getattr(known, field) for field in _PLAIN},
+    }
+    return pa.Table.from_pylist([row], DATASETS)
+
+
+def _versions(name: str, known: Known) -> pa.Table:
+    rows = [
         {"dataset": name, "since": one.since, "refresh": one.refresh.model_dump_json(), **_figures(one.refresh)}
-        for name, known in state.datasets.items()
         for one in known.versions
     ]
-    return {
-        "datasets": pa.Table.from_pylist(datasets, DATASETS),
-        "versions": pa.Table.from_pylist(versions, VERSIONS),
-    }
+    return pa.Table.from_pylist(rows, VERSIONS)
 
 
 def load(saved: dict[str, pa.Table]) -> State:
