@@ -85,8 +85,8 @@ class RecordFailure(CatalogueCommand):
 class ThinVersions(CatalogueCommand):
     """Forget versions that few will ask for.
 
-    Of those replaced more than a day ago the last of each hour stays, of those replaced more than a week ago the last
-    of each day (Asia/Seoul), of those replaced more than `days` ago none.
+    Of those replaced more than a day ago stay those that were the newest at the end of an hour, of those replaced more
+    than a week ago those at the end of a day (Asia/Seoul), of those replaced more than `days` ago none.
     """
 
     days: Annotated[int, Field(ge=1, le=36_500)]

@@ -191,10 +191,10 @@ class FromDatabase(Frozen):
 
 
 class FromCity(Frozen):
-    """A table that the city itself keeps: `<context>.<table>` of its published state, or `statistic.<id>`."""
+    """A table that the city itself keeps: of its facilities or roads, or `statistic.<id>`; never one of persons."""
 
     by: Literal["city"] = "city"
-    table: Annotated[str, Field(pattern=r"^[a-z]+\.[a-z-]+$")]
+    table: Annotated[str, Field(pattern=r"^(facility|road|statistic)\.[a-z-]+$")]
 
 
 Connector = Annotated[FromFile | FromHttp | FromNats | FromDatabase | FromCity, Field(discriminator="by")]

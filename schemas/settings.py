@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     )
     read_concurrency: int = Field(256, ge=1, description="Reads in progress per replica.")
     past_concurrency: int = Field(2, ge=1, description="Reads of a past moment (`as_of`) in progress per replica.")
+    data_concurrency: int = Field(
+        8, ge=1, description="Reads of datasets' rows, maps and charts, and of population, in progress per replica."
+    )
     write_concurrency: int = Field(256, ge=1, description="Writes in progress per replica.")
     live_concurrency: int = Field(512, ge=1, description="Live streams per replica.")
     picture_concurrency: int = Field(32, ge=1, description="Pictures of cameras at the encoder per replica.")

@@ -20,7 +20,8 @@ from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
 from serve import problems
 
 ENCODINGS = "/v1/encodings"
-_ROWS = re.compile(r"/v1/datasets/[^/]+/rows")
+_DATA = re.compile(r"/v1/datasets/[^/]+/(rows|map|chart|tiles/.*)|/v1/population.*")
+_ROWS = re.compile(r"/v1/datasets/[^/]+/rows|/v1/population/sources/[^/]+/days")
 _PHOTOGRAPHS = re.compile("/v1/cases/[^/]+/(searches|watches)")
 _OWN = {"/v1/live": "live", ENCODINGS: "picture"}
 """Routes with places of their own: cameras that wait for a busy encoder keep no officer from a search."""
@@ -42,6 +43,7 @@ class Limits:
     read: int = 256
     write: int = 256
     past: int = 2
+    data: int = 8
     live: int = 512
     picture: int = 32
     queue: int = 256
@@ -121,7 +123,7 @@ def gates_of(limits: Limits) -> dict[str, Gate]:
     """The places of one replica, by class."""
     return {
         name: Gate(name, getattr(limits, name), limits.queue, limits.queue_s)
-        for name in ("read", "past", "write", "live", "picture")
+        for name in ("read", "past", "data", "write", "live", "picture")
     }
 
 
@@ -201,7 +203,10 @@ def _kind(scope: Scope) -> str:
     # A read of a past moment replays a log, a statistic may read months: seconds where another read costs microseconds.
     if scope["path"].startswith("/v1/statistics/"):
         return "past"
-    return "past" if _names_a_moment(scope["query_string"]) else "read"
+    if _names_a_moment(scope["query_string"]):
+        return "past"
+    # What reads whole tables, and draws: some of it takes a second of a thread.
+    return "data" if _DATA.fullmatch(scope["path"]) else "read"
 
 
 def _names_a_moment(query: bytes) -> bool:

@@ -41,16 +41,30 @@ from serve.routes import (
     searches,
     sensors,
     sightings,
+    siting,
     snow,
     statistics,
     watches,
     works,
 )
 from serve.secret import read_secret
+from serve.siting.run import Solving
 
 _OF_PLACES = (facilities, sensors, alarms, readings, roads, works, snow)
-_OF_DATA = (catalogue, datasets, population, population_sources)
+_OF_DATA = (catalogue, datasets, population, population_sources, siting)
 _OF_PERSONS = (cases, searches, watches, journeys, cameras, encodings, sightings, erasures)
+
+_EXPOSED = (
+    "bomnae-position",
+    "bomnae-next",
+    "bomnae-dataset-status",
+    "bomnae-dataset-version",
+    "etag",
+    "location",
+    "retry-after",
+    "idempotency-replayed",
+)
+"""Headers that scripts in browsers may read."""
 
 DESCRIPTION = """What a city knows of its facilities and roads, now or at any moment, and the commands that change it.
 
@@ -79,6 +93,7 @@ class Config:
         limits = Limits(
             read=settings.read_concurrency,
             past=settings.past_concurrency,
+            data=settings.data_concurrency,
             write=settings.write_concurrency,
             live=settings.live_concurrency,
             picture=settings.picture_concurrency,
@@ -128,6 +143,7 @@ def create_app(
     app.state.city = config.city
     app.state.desk = Desk(backend, Refresher(backend, config.sources))
     app.state.atlas = Atlas(backend, app.state.desk)
+    app.state.solving = Solving()
     for module in (*_OF_PLACES, statistics, *_OF_DATA, live, rejected, meta, *_OF_PERSONS):
         app.include_router(module.routes)
     problems.install(app)
@@ -140,7 +156,7 @@ def create_app(
         allow_origins=config.cors_origins,
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["authorization", "content-type", "idempotency-key", "if-none-match", "last-event-id"],
-        expose_headers=["bomnae-position", "etag", "location", "retry-after", "idempotency-replayed"],
+        expose_headers=[*_EXPOSED],
     )
     app.add_middleware(Measured, meters=meters)
     return app

@@ -32,6 +32,7 @@ _OPERATOR = frozenset({"operator"})
 _POLICE = frozenset({"police"})
 _OFFICERS = frozenset({"police", "case-officer"})
 _AUDITED = _OFFICERS | {"auditor"}
+_PLANNERS = frozenset({"staff", "safety", "road", "operator"})
 _ERASERS = frozenset({"operator", "police"})
 
 ALLOWED: dict[tuple[str, str], frozenset[str]] = {
@@ -92,6 +93,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/population/sources"): PUBLIC,
     ("PUT", "/v1/population/sources/{source}"): _OPERATOR,
     ("POST", "/v1/population/sources/{source}/days"): _OPERATOR,
+    ("POST", "/v1/siting"): _PLANNERS,
     ("GET", "/v1/cases"): _AUDITED,
     ("POST", "/v1/cases"): _OFFICERS,
     ("GET", "/v1/cases/{case}"): _OFFICERS,

@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from schemas.errors import BomnaeError, InvalidError
+from serve import cli_population
 from serve.commands.terminal import FAILED, UNAVAILABLE, err, exit_code, out, settings_of
 from streams.api import UNREACHABLE
 
@@ -25,6 +26,7 @@ replays = typer.Typer(no_args_is_help=True, help="Send recorded real input throu
 credential = typer.Typer(no_args_is_help=True, help="Users of the embedded NATS; effective without a restart.")
 app.add_typer(replays, name="replay")
 app.add_typer(credential, name="credentials")
+app.add_typer(cli_population.app, name="population")
 
 Data = Annotated[
     Path | None,

@@ -1,6 +1,7 @@
 """The catalogue's decider: what a command leads to, and what time alone does."""
 
 from datetime import date, datetime, time
+from itertools import pairwise
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
@@ -129,13 +130,14 @@ def _register(state: State, command: RegisterDataset) -> list[CatalogueEvent]:
 def _refreshed(known: Known, command: RecordRefresh) -> list[CatalogueEvent]:
     at, dataset, refresh, before = command.at, command.dataset, command.refresh, known.newest
     _kept_up(known, dataset)
+    events = _restored(known, at, dataset)
+    told = {"took_s": refresh.took_s, "based_on": refresh.based_on}
+    if before is not None and before.model_copy(update=told) == refresh:
+        return [*events, DatasetConfirmed(at=at, dataset=dataset)]
     if known.facts.mode == "upsert" and refresh.based_on != (before.version if before is not None else None):
         raise ConflictError(f"dataset {dataset!r} has other rows by now than these were joined to: join them again")
     if refresh.received < refresh.dropped:
         raise InvalidError("a refresh cannot drop more rows than it received")
-    events = _restored(known, at, dataset)
-    if before is not None and before.model_copy(update={"took_s": refresh.took_s}) == refresh:
-        return [*events, DatasetConfirmed(at=at, dataset=dataset)]
     if before is not None and before.schema_digest != refresh.schema_digest:
         gone = tuple(one for one in before.header if one not in refresh.header)
         new = tuple(one for one in refresh.header if one not in before.header)
@@ -151,30 +153,27 @@ def _restored(known: Known, at: datetime, dataset: str) -> list[CatalogueEvent]:
 
 def superfluous(known: Known, clock: int, days: int) -> list[Version]:
     """The versions that `ThinVersions` forgets at a moment; the newest is never one of them."""
-    found: list[Version] = []
-    for one, after, follower in zip(known.versions, known.versions[1:], [*known.versions[2:], None], strict=False):
-        replaced_us = after.since
-        age_us = clock - replaced_us
-        if age_us > days * _DAY:
-            found.append(one)
-            continue
-        if age_us <= _DAY or follower is None:
-            continue
-        # It is the last of its hour, or day, unless the one that replaced it was replaced within the same.
-        width = _HOUR if age_us <= _WEEK else _DAY
-        if (replaced_us + _AHEAD) // width == (follower.since + _AHEAD) // width:
-            found.append(one)
-    return found
+    return [
+        one
+        for one, after in pairwise(known.versions)
+        if (age_us := clock - after.since) > days * _DAY
+        or (age_us > _DAY and _within(_HOUR if age_us <= _WEEK else _DAY, one.since, after.since))
+    ]
+
+
+def _within(width_us: int, began: int, ended: int) -> bool:
+    """Whether it began and ended in the same hour or day, so that it was the newest at the end of none."""
+    return (began + _AHEAD) // width_us == (ended + _AHEAD) // width_us
 
 
 def _thinned(known: Known, command: ThinVersions) -> list[CatalogueEvent]:
-    gone = superfluous(known, micros(command.at), command.days)
+    gone = {one.since for one in superfluous(known, micros(command.at), command.days)}
     if not gone:
         return []
     left = Known(known.facts, known.registered_at, known.modified_at)
-    left.versions = [one for one in known.versions if one not in gone]
+    left.versions = [one for one in known.versions if one.since not in gone]
     objects = known.objects(command.dataset) - left.objects(command.dataset)
-    since = tuple(from_micros(one.since) for one in gone)
+    since = tuple(map(from_micros, sorted(gone)))
     return [VersionsDropped(at=command.at, dataset=command.dataset, since=since, objects=tuple(sorted(objects)))]
 
 

@@ -44,7 +44,9 @@ def evolve(state: State, event: Event) -> None:  # noqa: C901, PLR0912 - a case 
             if due_at(known) != known.late_since:
                 known.late_since = None  # expected at another moment, or not at all
         case DatasetRefreshed(refresh=refresh):
-            known.versions.append(Version(refresh, at))
+            # A moment names one version, and the newest begins last, also where clocks differ.
+            since = max([at, *(one.since + 1 for one in known.versions[-1:])])
+            known.versions.append(Version(refresh, since))
             known.seen_at, known.late_since, known.modified_at = at, None, at
         case DatasetConfirmed():
             known.seen_at, known.late_since = at, None

@@ -42,7 +42,7 @@ def tables(state: State) -> dict[str, pa.Table]:
 def _dataset(name: str, known: Known) -> pa.Table:
     row = {
         "dataset": name,
-        "facts": known.facts.model_dump_json(exclude_defaults=True),
+        "facts": known.facts.model_dump_json(),
         "opened": list(known.opened),
         **{field: getattr(known, field) for field in _PLAIN},
     }

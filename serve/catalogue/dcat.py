@@ -86,6 +86,10 @@ def catalogue(
     return {"@context": eu.CONTEXT, "@graph": [head, *said.shared(_iri(licence)), *eu.terms()]}
 
 
+MOST = dict.fromkeys(MEDIA, 100_000) | {"geojson": 20_000}
+"""Rows that one answer has at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Said:
     """What all datasets of a document share."""
@@ -180,7 +184,7 @@ class _Said:
 
     def _distribution(self, entry: Entry, form: str) -> Node:
         facts, media = entry.facts, IANA + MEDIA[form]
-        url = f"{self.base}/v1/datasets/{entry.id}/rows?format={form}"
+        url = f"{self.base}/v1/datasets/{entry.id}/rows?format={form}&limit={MOST[form]}"
         lasting = entry.refreshed_at is not None and entry.status != "retired"
         said: Node = {
             "id": self.of(entry.id, form),

@@ -9,16 +9,15 @@ import polars as pl
 
 from actors.catalogue.reading.city import Bounds
 from schemas.dataset import Audience
-from schemas.errors import ForbiddenError
 from schemas.packs.load import head_of
 from serve.backend import Backend, View
 from serve.catalogue.dcat import Place
 from serve.catalogue.find import Finder
 from serve.catalogue.live import rows_of
 from serve.catalogue.refreshing import Refresher, standings_of
-from serve.catalogue.rows import visible
+from serve.catalogue.rows import conformed, visible
 from serve.catalogue.shelf import Shelf
-from serve.catalogue.standing import Standing, readable
+from serve.catalogue.standing import Standing, ensure_readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Desk:
     """One of a replica."""
 
     def __init__(self, backend: Backend, refresher: Refresher) -> None:
-        self._backend, self.refresher, self.shelf = backend, refresher, Shelf(backend.get_object)
+        self._backend, self.refresher, self.shelf = backend, refresher, Shelf(lambda name: backend.get_object(name))  # noqa: PLW0108 - documents are made without one
         self._known: tuple[object, dict[str, Standing]] = None, {}
         self._finder: tuple[object, Finder | None] = None, None
         self._indexing = asyncio.Lock()
@@ -71,18 +70,18 @@ class Desk:
     async def rows(
         self, one: Standing, audience: Audience, as_of: datetime | None, gone: Callable[[], Awaitable[bool]]
     ) -> tuple[pl.DataFrame, str] | None:
-        """The rows that an audience may see, and their version (empty for what the city keeps itself).
+        """The rows that an audience may see, and their version (empty for what the city keeps itself, and before any).
 
         None where nobody waits any longer. Raises `ForbiddenError` for a dataset that is not open to it, `GoneError`
         for a moment from which nothing is kept.
         """
-        if not readable(one.facts, audience, self._backend.now()):
-            raise ForbiddenError(f"dataset {one.id!r} is not open to {audience}s")
+        ensure_readable(one, audience, self._backend.now())
         if one.live:
             found = await rows_of(self._backend, one.facts, as_of, gone)
             return None if found is None else (visible(found, one.facts, audience), "")
         refresh = one.newest if as_of is None else one.at(as_of)
         if refresh is None:
-            return pl.DataFrame(), ""
-        frame = await self.shelf.frame(one.id, refresh.version)
-        return await asyncio.to_thread(visible, frame, one.facts, audience), refresh.version
+            return conformed(pl.DataFrame(), one.facts), ""
+        frame = await self.shelf.rows(one.id, refresh)
+        shown = await asyncio.to_thread(lambda: visible(conformed(frame, one.facts), one.facts, audience))
+        return shown, refresh.version

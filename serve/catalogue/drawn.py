@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
 import shapely
@@ -13,7 +14,10 @@ from serve.catalogue.geo import shapes_of
 MOST_MARKS = 5_000
 """Rows or bars that a picture shows; more could not be told apart."""
 MOST_KINDS = 20
+_PIXELS = 1_440
 """Values that colours tell apart."""
+_POINTED, _SOLID = {0, 4}, {3, 6}
+"""Types of GEOS: point and multipoint, polygon and multipolygon."""
 _COUNT = ("행 수", "rows")
 _WORDS = {"sum": ("합계", "sum of"), "mean": ("평균", "mean of")}
 
@@ -52,14 +56,14 @@ def chart(rows: pl.DataFrame, facts: Dataset, lineage: dict[str, Any]) -> dict[s
 def picture(rows: pl.DataFrame, facts: Dataset, lineage: dict[str, Any]) -> dict[str, Any]:
     """The rows on a map. Raises `InvalidError` for a dataset without places."""
     drawn = facts.map or Map()
-    shapes = shapes_of(rows.head(MOST_MARKS), facts)
+    shapes = _simple(shapes_of(rows.head(MOST_MARKS), facts))
     colour = facts.column(drawn.colour) if drawn.colour else None
     told = rows.head(MOST_MARKS).select(
-        pl.col(colour.id).alias("colour") if colour is not None else pl.lit(None).alias("colour"),
-        pl.col(drawn.label).cast(pl.String).alias("label") if drawn.label else pl.lit("").alias("label"),
+        (pl.col(colour.id) if colour is not None else pl.repeat(None, pl.len())).alias("colour"),
+        (pl.col(drawn.label).cast(pl.String) if drawn.label else pl.repeat("", pl.len())).alias("label"),
     )
     if colour is not None and colour.kind not in {"integer", "number"}:
-        told = told.with_columns(_few(pl.col("colour").cast(pl.String)))
+        told = _few(told.with_columns(pl.col("colour").cast(pl.String)))
     # d3 takes the other side of a ring of GeoJSON for its inside, so rings turn clockwise.
     features = [
         {"type": "Feature", "geometry": orjson.loads(shape), "properties": one}
@@ -72,8 +76,9 @@ def picture(rows: pl.DataFrame, facts: Dataset, lineage: dict[str, Any]) -> dict
         scale = {"scheme": "tableau20"} if flat else {"scheme": "viridis"}
         kind = "nominal" if flat else "quantitative"
         encoding["color"] = {"field": "properties.colour", "type": kind, "title": _title(colour), "scale": scale}
-    solid = shapely.get_type_id(shapes[0]) in {3, 6} if len(shapes) and shapes[0] is not None else False
-    mark = {"type": "geoshape", "strokeWidth": 0.4 if solid else 1.5, "filled": solid or _pointed(shapes)}
+    kinds = set(shapely.get_type_id(shapes).tolist())
+    solid, pointed = bool(kinds & _SOLID), bool(kinds & _POINTED)
+    mark = {"type": "geoshape", "strokeWidth": 0.4 if solid else 1.5, "filled": solid or pointed}
     mark |= {"stroke": "#ffffff"} if solid else {}
     return {
         **_frame(facts, lineage, len(rows)),
@@ -81,7 +86,7 @@ def picture(rows: pl.DataFrame, facts: Dataset, lineage: dict[str, Any]) -> dict
         "height": 560,
         "projection": {"type": "mercator", "pointRadius": 2},
         "data": {"values": features},
-        "mark": mark if colour is not None or not _pointed(shapes) else mark | {"color": "#2f6fde"},
+        "mark": mark if colour is not None or not pointed else mark | {"color": "#2f6fde"},
         "encoding": encoding,
     }
 
@@ -92,7 +97,7 @@ def _aggregated(rows: pl.DataFrame, drawn: Chart) -> pl.DataFrame:
         return rows.select(*by, pl.col(drawn.y or drawn.x).alias("y")).drop_nulls("x")
     made = {
         "count": pl.len(),
-        "sum": pl.col(drawn.y or drawn.x).sum(),
+        "sum": pl.when(pl.col(drawn.y or drawn.x).count() > 0).then(pl.col(drawn.y or drawn.x).sum()),
         "mean": pl.col(drawn.y or drawn.x).mean(),
     }[drawn.aggregate].alias("y")
     values = rows.group_by(*by).agg(made).drop_nulls("x")
@@ -110,19 +115,22 @@ def _height(facts: Dataset, drawn: Chart) -> str:
     return f"{y.ko} {ko} · {en} {y.en}" + (f" ({y.unit})" if y.unit else "")
 
 
-def _few(values: pl.Expr) -> pl.Expr:
-    """The most frequent values; the rest share one name."""
-    rank = pl.len().over(values).rank("dense", descending=True)
-    return pl.when(rank <= MOST_KINDS).then(values).otherwise(pl.lit("기타 other")).alias("colour")
+def _few(told: pl.DataFrame) -> pl.DataFrame:
+    """With the most frequent colours; the rest share one name."""
+    counts = told.drop_nulls("colour").group_by("colour").len().sort("len", "colour", descending=[True, False])
+    rare = pl.col("colour").is_in(counts["colour"][MOST_KINDS:].implode())
+    return told.with_columns(pl.when(rare).then(pl.lit("기타 other")).otherwise("colour").alias("colour"))
+
+
+def _simple(shapes: Any) -> Any:
+    """Without what is smaller than a pixel of the picture: drawing takes its time by points, not by shapes."""
+    west, south, east, north = shapely.total_bounds(shapes)
+    pixel = max(east - west, north - south) / _PIXELS
+    return shapely.simplify(shapes, pixel) if np.isfinite(pixel) and pixel > 0 else shapes
 
 
 def _clockwise(shapes: Any) -> Any:
     return shapely.orient_polygons(shapes, exterior_cw=True)
-
-
-def _pointed(shapes: Any) -> bool:
-    known = [one for one in shapes[:1] if one is not None]
-    return bool(known) and shapely.get_type_id(known[0]) in {0, 4}
 
 
 def _frame(facts: Dataset, lineage: dict[str, Any], total: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import shapely
 
 from schemas.dataset import Dataset, Points
 from schemas.errors import InvalidError
-from serve.catalogue.rows import Bbox
+from serve.catalogue.rows import Asked, Bbox, picked
 from serve.render import json_rows
 
 DEEPEST = 22
@@ -35,7 +35,9 @@ def tile(rows: pl.DataFrame, facts: Dataset, columns: Sequence[str], z: int, x: 
     At most `most` of them, the first; `left_out` says how many more there are. Raises `InvalidError` for a tile that
     there is not.
     """
-    west, south, east, north = bounds_of(z, x, y)
+    west, south, east, north = box = bounds_of(z, x, y)
+    if facts.geometry is not None:
+        rows = picked(rows, facts, Asked(bbox=box))  # by their bounds, before any is made a shape
     shapes = shapes_of(rows, facts)
     inside = shapely.intersects(shapes, shapely.box(west, south, east, north))
     found = np.flatnonzero(inside)
@@ -71,7 +73,8 @@ def shapes_of(rows: pl.DataFrame, facts: Dataset) -> Any:
 
 
 def _collection(rows: pl.DataFrame, columns: Sequence[str], shapes: Any, more: dict[str, Any]) -> bytes:
-    geometries = shapely.to_geojson(shapes)
+    # RFC 7946: the outer ring runs counterclockwise.
+    geometries = shapely.to_geojson(shapely.orient_polygons(shapes, exterior_cw=False))
     properties = orjson.loads(json_rows(rows.select(columns))) if len(rows) else []
     features = [
         {"type": "Feature", "geometry": None if one is None else orjson.Fragment(one), "properties": told}

@@ -1,5 +1,6 @@
 """Datasets that the city itself keeps: the tables of its state and its statistics, in the columns declared."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -16,6 +17,8 @@ from serve.statistics import declared as statistics
 from serve.statistics.run import QUERIES
 
 _STATISTIC = "statistic"
+_COMPUTING = asyncio.Semaphore(2)
+"""Statistics that a replica computes at once for datasets: each is a process of its own."""
 WINDOW = timedelta(days=1)
 """Of a statistic, the last 24 hours."""
 
@@ -48,11 +51,15 @@ async def _statistic(
     if (told := ALL.get(name)) is None:
         raise UnavailableError(f"there is no statistic {name!r}")
     asked = statistics.Asked(backend.now() - WINDOW, backend.now())
-    return await QUERIES.collected(told.query(await backend.facts(told.tables(asked)), asked), gone)
+    async with _COMPUTING:
+        return await QUERIES.collected(told.query(await backend.facts(told.tables(asked)), asked), gone)
 
 
 def shaped(rows: pl.DataFrame, facts: Dataset) -> pl.DataFrame:
-    """The declared columns in their types: lists as texts, lines as WKT; a column that is not there is empty."""
+    """The declared columns in their types: lists as texts, lines as WKT; a column that is not there is empty.
+
+    Raises `InvalidError` where the city's column is not of the kind declared.
+    """
     columns: list[pl.Expr | pl.Series] = []
     for one in facts.columns:
         kind, name = TYPES[one.kind], one.header
@@ -66,7 +73,10 @@ def shaped(rows: pl.DataFrame, facts: Dataset) -> pl.DataFrame:
             columns.append(pl.col(name).cast(pl.List(pl.String)).list.join(", ").alias(one.id))
         else:
             columns.append(pl.col(name).cast(kind).alias(one.id))
-    shown = rows.select(columns) if columns else rows
+    try:
+        shown = rows.select(columns)
+    except pl.exceptions.PolarsError as error:
+        raise InvalidError(f"the city's columns are of other kinds than declared: {error}") from error
     match facts.geometry:
         case Points(x=x, y=y):
             east, north = pl.col(x).cast(pl.Float64), pl.col(y).cast(pl.Float64)

@@ -4,11 +4,14 @@ import asyncio
 import hashlib
 import io
 import logging
+import secrets
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote, quote_plus, unquote
 
 import aiohttp
 import polars as pl
@@ -16,11 +19,11 @@ import shapely
 
 from actors.catalogue.reading.answers import envelope
 from actors.catalogue.reading.city import Bounds
-from actors.catalogue.state import object_of
+from actors.catalogue.state import listing_of, object_of
 from schemas.base import Command
-from schemas.catalogue import DropVersions, RecordFailure, RecordRefresh, RecordUnchanged, Refresh
+from schemas.catalogue import RecordFailure, RecordRefresh, RecordUnchanged, Refresh, ThinVersions
 from schemas.dataset import Dataset, FromCity, FromDatabase, FromFile, FromHttp, FromNats, Layout, Shapes
-from schemas.errors import BomnaeError, TooManyRequestsError, UnavailableError
+from schemas.errors import BomnaeError, ConflictError, InvalidError, TooManyRequestsError, UnavailableError
 from schemas.packs.load import head_of
 from schemas.settings import Settings, secret
 from serve.backend import Backend, View
@@ -37,7 +40,7 @@ BY = "datasets"
 """Who tells what connectors brought."""
 LOOK_S = 2.0
 Outcome = Literal["refreshed", "unchanged", "failed"]
-_DROP_EVERY = timedelta(hours=1)
+_THIN_EVERY = timedelta(hours=1)
 _TABLE = Layout(format="parquet")
 """How what a database gave is handed on."""
 
@@ -75,7 +78,7 @@ class Refresher:
         self._pauses: dict[str, Pause] = {}
         self._not_before: dict[str, datetime] = {}
         self._files: dict[str, tuple[object, ...]] = {}
-        self._dropped_at: datetime | None = None
+        self._thinned_at: datetime | None = None
 
     def standings(self) -> dict[str, Standing]:
         """All datasets as they stand now. Raises `UnavailableError` while the catalogue is being loaded."""
@@ -89,6 +92,8 @@ class Refresher:
                     await self.look(session)
                 except BomnaeError as error:
                     logger.warning("datasets: %s; looking again", error)
+                except Exception:  # a disk that is full, a driver's own: whatever it is, it looks again
+                    logger.exception("datasets: looking again")
                 await asyncio.sleep(LOOK_S)
 
     async def look(self, session: aiohttp.ClientSession) -> int:
@@ -99,22 +104,25 @@ class Refresher:
                 await self.refresh(session, known[name])
                 asked += 1
         now = self._backend.now()
-        if self._dropped_at is None or now - self._dropped_at >= _DROP_EVERY:
-            self._dropped_at = now
-            await self.drop(known, now - self._sources.keep)
+        if self._thinned_at is None or now - self._thinned_at >= _THIN_EVERY:
+            self._thinned_at = now
+            await self.thin(known)
         return asked
 
     def _due(self, one: Standing) -> bool:
         connector, now = one.facts.connector, self._backend.now()
         if one.row["retired_at"] is not None or connector is None or isinstance(connector, FromCity | FromNats):
             return False
-        if now < self._not_before.get(one.id, now):
+        changed = False
+        if isinstance(connector, FromFile):
+            changed = self._files.get(one.id) != _signature(self._sources.folder, connector)
+        if now < self._not_before.get(one.id, now) and not changed:
             return False
         newest = one.newest
         if newest is None or not newest.mark.endswith(_declared(one.facts)):
             return True
         if isinstance(connector, FromFile):
-            return self._files.get(one.id) != _signature(self._sources.folder, connector)
+            return changed or one.row["down_since"] is not None
         interval, seen = one.facts.interval_s, one.row["seen_at"]
         return interval is not None and (seen is None or now - seen >= timedelta(seconds=interval))
 
@@ -127,8 +135,8 @@ class Refresher:
         try:
             fetched = await self._fetched(session, one)
             if fetched is None:
-                # A file that nobody replaces is no sign of life, an answer is.
-                if not isinstance(one.facts.connector, FromFile):
+                # A file that nobody replaces is no sign of life, an answer is, and a file that is back.
+                if not isinstance(one.facts.connector, FromFile) or one.row["down_since"] is not None:
                     await self._tell(RecordUnchanged(at=self._backend.now(), by=BY, dataset=one.id))
             else:
                 connector = one.facts.connector
@@ -136,12 +144,15 @@ class Refresher:
                 await self.take(one, fetched, layout, BY, began)
             pause.answered()
             return "unchanged" if fetched is None else "refreshed"
-        except BomnaeError as error:
+        except ConflictError as error:  # another upload came first, or it was retired: no failure of the source
+            logger.info("dataset %s: %s", one.id, error)
+            return "failed"
+        except Exception as error:  # whatever one source provokes, the other datasets are refreshed
             asked_s = error.retry_after_s if isinstance(error, UnavailableError | TooManyRequestsError) else 0
             wait = timedelta(seconds=pause.failed(interval, asked_s))
             self._not_before[one.id] = self._backend.now() + wait
-            logger.warning("dataset %s: %s; asking again in %s", one.id, error, wait)
-            reason = str(error)[:500]
+            reason = self._reason(error, one.facts)
+            logger.warning("dataset %s: %s; asking again in %s", one.id, reason, wait)
             await self._tell(RecordFailure(at=self._backend.now(), by=BY, dataset=one.id, reason=reason))
             return "failed"
 
@@ -150,9 +161,11 @@ class Refresher:
 
         Raises `InvalidError` for what cannot be read, and what the objects' store and the log raise.
         """
-        before = b""
+        before: bytes | None = b""
         if one.facts.mode == "upsert" and one.newest is not None:
-            before = await self._backend.get_object(object_of(one.id, one.newest.version)) or b""
+            before = await self._backend.get_object(object_of(one.id, one.newest))
+        if before is None:
+            raise UnavailableError("the rows that these would join are not in the store of objects: bring it back", 60)
         job = Job(
             one.facts,
             layout,
@@ -166,21 +179,31 @@ class Refresher:
         )
         found = await taken(job)
         took_s = max(0.0, asyncio.get_running_loop().time() - began)
-        refresh = found.refresh.model_copy(update={"took_s": round(took_s, 3)})
-        await self._backend.put_object(object_of(one.id, refresh.version), found.rows)
-        if refresh.listing is not None:
-            await self._backend.put_object(object_of(one.id, refresh.listing), found.listing)
+        known: dict[str, object] = {"took_s": round(took_s, 3), "token": secrets.token_hex(8)}
+        if one.facts.mode == "upsert" and one.newest is not None:
+            known["based_on"] = one.newest.version
+        if not found.refresh.header and one.newest is not None:
+            # Nothing came, which says nothing of columns.
+            known |= {"header": one.newest.header, "schema_digest": one.newest.schema_digest}
+        refresh = found.refresh.model_copy(update=known)
+        same = one.newest is not None and one.newest.version == refresh.version
+        if one.newest is not None and same and one.newest.listing == refresh.listing:
+            # The objects are there already.
+            refresh = refresh.model_copy(update={"token": one.newest.token})
+        else:
+            await self._backend.put_object(object_of(one.id, refresh), found.rows)
+            if (listing := listing_of(one.id, refresh)) is not None:
+                await self._backend.put_object(listing, found.listing)
         await self._tell(RecordRefresh(at=self._backend.now(), by=by, dataset=one.id, refresh=refresh))
         return refresh
 
-    async def drop(self, known: Mapping[str, Standing], before: datetime) -> None:
-        """Forget versions that were replaced before a moment, in the log first and then their objects."""
-        for one in known.values():
-            if len(one.versions) > 1 and one.versions[1][0] < before:
-                command = DropVersions(at=self._backend.now(), by=BY, dataset=one.id, before=before)
-                answer = await self._backend.submit([command], None, None)
-                for digest in (digest for event in answer.events for digest in event.get("objects", ())):
-                    await self._backend.delete_object(object_of(one.id, digest))
+    async def thin(self, known: Mapping[str, Standing]) -> None:
+        """Forget versions that few will ask for (`ThinVersions`), in the log first and then their objects."""
+        at, days = self._backend.now(), max(1, self._sources.keep.days)
+        commands = [ThinVersions(at=at, by=BY, dataset=one.id, days=days) for one in known.values() if one.versions[1:]]
+        answer = await self._backend.submit(commands, None, None) if commands else None
+        for name in (name for event in (answer.events if answer else ()) for name in event.get("objects", ())):
+            await self._backend.delete_object(name)
 
     async def _fetched(self, session: aiohttp.ClientSession, one: Standing) -> Fetched | None:
         connector, declared = one.facts.connector, _declared(one.facts)
@@ -193,13 +216,7 @@ class Refresher:
                 key = None
                 if connector.key_env is not None and (key := self._sources.key_of(connector.key_env)) is None:
                     raise UnavailableError(f"the key of this source is missing: set {connector.key_env}", 300)
-
-                def more(page: bytes, come: int) -> bool:
-                    told = envelope(page, connector)
-                    size = told.size or (connector.paging.rows if connector.paging is not None else 0)
-                    full = len(told.records) >= size > 0
-                    return bool(told.records) and (come * size < told.total if told.total is not None else full)
-
+                more = _more(connector)
                 return await fetching.from_http(session, connector, key, mark, more, self._sources.most)
             case FromDatabase():
                 return await asyncio.to_thread(self._queried, connector, mark)
@@ -207,6 +224,8 @@ class Refresher:
                 return None
 
     def _queried(self, connector: FromDatabase, mark: str) -> Fetched | None:
+        if not connector.query.lstrip(" \t\r\n(").lower().startswith(("select", "with")):
+            raise InvalidError("a connector's query reads (SELECT), and changes nothing")
         if (uri := self._sources.key_of(connector.uri_env)) is None:
             raise UnavailableError(f"the address of this database is missing: set {connector.uri_env}", 300)
         try:
@@ -215,8 +234,25 @@ class Refresher:
             raise UnavailableError(f"the database gives nothing ({type(error).__name__})", 60) from None
         sink = io.BytesIO()
         rows.write_parquet(sink)
+        if (size := len(sink.getvalue())) > self._sources.most:
+            raise InvalidError(
+                f"the query gives {size:,} bytes, at most {self._sources.most:,} are read: ask for fewer"
+            )
         now = hashlib.sha256(sink.getvalue()).hexdigest()
-        return None if now == mark else Fetched((sink.getvalue(),), now, f"database of {connector.uri_env}")
+        return None if now == mark else Fetched((sink.getvalue(),), now, "database · 데이터베이스")
+
+    def _reason(self, error: Exception, facts: Dataset) -> str:
+        """What to tell of a failure: without the key, which a provider may repeat."""
+        if not isinstance(error, BomnaeError):
+            # Where, and not what it says: its words may hold the key.
+            logger.error("%s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+            return f"this could not be taken in ({type(error).__name__})"
+        said, connector = str(error), facts.connector
+        if isinstance(connector, FromHttp) and connector.key_env is not None:
+            key = self._sources.key_of(connector.key_env)
+            for written in {key, quote(key, safe=""), quote_plus(key), unquote(key)} if key else ():
+                said = said.replace(written, "…")
+        return said[:500]
 
     async def _city(self) -> bytes:
         areas = self.standings().get(self._sources.areas or "")
@@ -224,7 +260,7 @@ class Refresher:
             return b""
         version = areas.newest.version
         if self._area[0] != version:
-            data = await self._backend.get_object(object_of(areas.id, version))
+            data = await self._backend.get_object(object_of(areas.id, areas.newest))
             self._area = version, await asyncio.to_thread(_union, data) if data is not None else b""
         return self._area[1]
 
@@ -235,6 +271,20 @@ class Refresher:
 def standings_of(view: View) -> dict[str, Standing]:
     """All datasets of a view of the catalogue."""
     return standings(frame_of(view.tables["datasets"]), frame_of(view.tables["versions"]))
+
+
+def _more(connector: FromHttp) -> Callable[[bytes, int], bool]:
+    """Whether a page is followed by another: rows are lacking of the total that it tells, or else it is full."""
+    come = 0
+
+    def more(page: bytes, _: int) -> bool:
+        nonlocal come
+        told = envelope(page, connector)
+        come += len(told.records)
+        size = told.size or (connector.paging.rows if connector.paging is not None else 0)
+        return bool(told.records) and (come < told.total if told.total is not None else len(told.records) >= size > 0)
+
+    return more
 
 
 def _union(rows: bytes) -> bytes:
@@ -255,6 +305,6 @@ def _signature(folder: Path | None, connector: FromFile) -> tuple[object, ...]:
     """What changes with a file, without reading it."""
     try:
         stat = ((folder or Path()) / connector.file).stat()
-    except OSError as error:
-        return (error.errno,)
+    except (OSError, ValueError) as error:
+        return (str(error),)
     return stat.st_mtime_ns, stat.st_size, stat.st_ino

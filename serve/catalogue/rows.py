@@ -3,13 +3,16 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import polars as pl
+from pydantic import TypeAdapter
 
+from actors.catalogue.reading.cells import TYPES
 from schemas.dataset import Audience, Column, Dataset, Points, Shapes
 from schemas.errors import InvalidError
+from serve.reading import QueryTime
 
 _CONDITION = re.compile(r"([a-z][a-z0-9_]*)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
 _TRUTH = {"true": True, "false": False}
@@ -21,6 +24,8 @@ _COMPARED: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
     ">": pl.Expr.gt,
     ">=": pl.Expr.ge,
 }
+_MOMENT: TypeAdapter[Any] = TypeAdapter(QueryTime)
+_BOUNDS = ("_west", "_south", "_east", "_north")
 Bbox = tuple[float, float, float, float]
 
 
@@ -32,6 +37,42 @@ class Asked:
     select: Sequence[str] = ()
     sort: Sequence[str] = ()
     bbox: Bbox | None = None
+
+
+def conformed(rows: pl.DataFrame, facts: Dataset) -> pl.DataFrame:
+    """Rows that were read under another declaration, in the columns of this one: its own and those of its places.
+
+    A column that they lack is empty, as are cells that are not of its kind; without any column there are no rows.
+    """
+    kinds = _schema(facts)
+    if not rows.columns:
+        return pl.DataFrame(schema=kinds)
+    if all(rows.schema.get(name) == kind for name, kind in kinds.items()):
+        return rows
+    columns = [_of_kind(rows, name, kind).alias(name) for name, kind in kinds.items()]
+    return rows.with_columns(columns).select(*kinds)
+
+
+def _schema(facts: Dataset) -> dict[str, pl.DataType]:
+    kinds = {one.id: TYPES[one.kind] for one in facts.columns}
+    match facts.geometry:
+        case Points():
+            kinds |= dict.fromkeys(("_lon", "_lat"), pl.Float64())
+        case Shapes():
+            kinds |= {"_wkt": pl.String(), **dict.fromkeys(_BOUNDS, pl.Float64())}
+        case _:
+            pass
+    return kinds | {"_row": pl.Int64()}
+
+
+def _of_kind(rows: pl.DataFrame, name: str, kind: pl.DataType) -> pl.Expr:
+    found = rows.schema.get(name)
+    if found == kind:
+        return pl.col(name)
+    readable = found is not None and (
+        kind == pl.String or (kind.is_numeric() and (found == pl.String or found.is_numeric()))
+    )
+    return pl.col(name).cast(kind, strict=False) if readable else pl.lit(None, kind)
 
 
 def hidden(facts: Dataset, audience: Audience) -> tuple[str, ...]:
@@ -52,7 +93,7 @@ def visible(rows: pl.DataFrame, facts: Dataset, audience: Audience) -> pl.DataFr
     few = (pl.len().over(grouped) < facts.k) if grouped else pl.lit(value=False)
     changed = [pl.lit(None).cast(rows.schema[name]).alias(name) for name in masked if name in rows.columns]
     changed += [pl.when(few).then(None).otherwise(pl.col(name)).alias(name) for name in grouped]
-    place = {"_lon", "_lat", "_wkt", "_west", "_south", "_east", "_north"} & set(rows.columns)
+    place = {"_lon", "_lat", "_wkt", *_BOUNDS} & set(rows.columns)
     made_of = set(_made_of(facts))
     if made_of & masked:
         changed += [pl.lit(None).cast(rows.schema[name]).alias(name) for name in place]
@@ -80,7 +121,7 @@ def picked(rows: pl.DataFrame, facts: Dataset, asked: Asked) -> pl.DataFrame:
 
 def selected(facts: Dataset, asked: Asked) -> list[str]:
     """The columns to show, in the order asked for. Raises `InvalidError` for one that there is not."""
-    return [_column(facts, one).id for one in asked.select] or [one.id for one in facts.columns]
+    return [_column(facts, one).id for one in dict.fromkeys(asked.select)] or [one.id for one in facts.columns]
 
 
 def _made_of(facts: Dataset) -> tuple[str, ...]:
@@ -111,7 +152,8 @@ def _condition(facts: Dataset, said: str) -> pl.Expr:
             raise InvalidError(f"{name} is no text: ~ looks for a part of one")
         return values.str.to_lowercase().str.contains(text.lower(), literal=True).fill_null(value=False)
     if not text and operator in {"=", "!="}:
-        return values.is_null() if operator == "=" else values.is_not_null()
+        empty = values.is_null() | (values == "") if column.kind == "text" else values.is_null()
+        return empty if operator == "=" else ~empty
     return _COMPARED[operator](values, pl.lit(_value(column, text)))
 
 
@@ -119,7 +161,9 @@ def _value(column: Column, text: str) -> Any:
     try:
         match column.kind:
             case "integer":
-                return int(text)
+                if abs(value := int(text)) >= 2**63:
+                    raise OverflowError
+                return value
             case "number":
                 return float(text)
             case "boolean":
@@ -127,10 +171,7 @@ def _value(column: Column, text: str) -> Any:
             case "date":
                 return date.fromisoformat(text)
             case "time":
-                moment = datetime.fromisoformat(text)
-                if moment.tzinfo is None:
-                    raise ValueError("without a zone")
-                return moment
+                return _MOMENT.validate_python(text)
             case _:
                 return text
     except (ValueError, KeyError, OverflowError):

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import polars as pl
 
-from actors.catalogue.state import object_of
+from actors.catalogue.state import listing_of, object_of
+from schemas.catalogue import Refresh
 from schemas.errors import GoneError
 
 MOST_BYTES = 512_000_000
@@ -16,7 +17,7 @@ Get = Callable[[str], Awaitable[bytes | None]]
 
 
 class Shelf:
-    """Frames by dataset and digest. A version never changes, so nothing is ever invalidated; do not change a frame."""
+    """Frames by object. What a refresh names never changes, so nothing is ever invalidated; do not change a frame."""
 
     def __init__(self, get: Get, most_bytes: int = MOST_BYTES) -> None:
         self._get, self._most = get, most_bytes
@@ -24,9 +25,16 @@ class Shelf:
         self._bytes = 0
         self._reading: dict[str, asyncio.Task[pl.DataFrame]] = {}
 
-    async def frame(self, dataset: str, digest: str) -> pl.DataFrame:
-        """The rows or findings of that digest. Raises `GoneError` where they are no longer kept."""
-        name = object_of(dataset, digest)
+    async def rows(self, dataset: str, refresh: Refresh) -> pl.DataFrame:
+        """The rows of a refresh. Raises `GoneError` where they are no longer kept."""
+        return await self._frame(object_of(dataset, refresh))
+
+    async def findings(self, dataset: str, refresh: Refresh) -> pl.DataFrame:
+        """The findings of a refresh, row by row. Raises `GoneError` where they are no longer kept."""
+        name = listing_of(dataset, refresh)
+        return pl.DataFrame() if name is None else await self._frame(name)
+
+    async def _frame(self, name: str) -> pl.DataFrame:
         if name in self._frames:
             self._frames.move_to_end(name)
             return self._frames[name][0]

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
 
 from actors.catalogue.decider import open_to
-from schemas.base import from_micros
 from schemas.catalogue import Opened, Refresh
 from schemas.dataset import Audience, Dataset
-from schemas.errors import GoneError, NotFoundError
+from schemas.errors import ForbiddenError, GoneError, NotFoundError
 from serve.auth import Principal
 from serve.catalogue.entry import Entry, Status
 
@@ -61,7 +60,7 @@ class Standing:
             status=self.status,
             registered_at=self.row["registered_at"],
             modified_at=self.row["modified_at"],
-            refreshed_at=self.versions[-1][0] if self.versions else None,
+            refreshed_at=self.row["modified_at"] if self.live else self.versions[-1][0] if self.versions else None,
             data_time=newest.data_time if newest is not None else None,
             rows=newest.rows if newest is not None else None,
             completeness=newest.completeness if newest is not None else None,
@@ -112,6 +111,15 @@ def readable(facts: Dataset, audience: Audience, now: datetime) -> bool:
     return audience == "operator" or "citizen" in opened or (audience == "staff" and "staff" in opened)
 
 
+def ensure_readable(one: Standing, audience: Audience, now: datetime) -> None:
+    """Raises `ForbiddenError`, which says from when on, where this audience may not read the rows now."""
+    if readable(one.facts, audience, now):
+        return
+    who, day = ("staff", one.facts.staff_from) if audience == "staff" else ("citizens", one.facts.citizens_from)
+    opens = "" if day is None else f": it opens to them on {day} (Asia/Seoul)"
+    raise ForbiddenError(f"dataset {one.id!r} is not open to {who}{opens}")
+
+
 @lru_cache(1_024)
 def _facts(said: str) -> Dataset:
     return Dataset.model_validate_json(said)
@@ -123,7 +131,4 @@ def _refresh(said: str) -> Refresh:
 
 
 def _utc(time: datetime) -> datetime:
-    return from_micros(int(time.timestamp() * 1_000_000)) if time.microsecond == 0 else time.astimezone(_ZONE)
-
-
-_ZONE = from_micros(0).tzinfo
+    return time.astimezone(UTC)

@@ -19,9 +19,14 @@ from actors.catalogue.reading.read import read, read_records
 from schemas.catalogue import Counted, Refresh
 from schemas.dataset import Dataset, Layout
 from schemas.errors import InvalidError
+from serve.catalogue.rows import conformed
 
 _SEOUL = ZoneInfo("Asia/Seoul")
+MOST_KINDS = 500
+"""Kinds of findings that an event counts, the most frequent: a file of strangers may bring very many."""
 _MOMENTS = {"time", "date"}
+NO_COLUMNS = hashlib.sha256(b"").hexdigest()
+"""The schema digest of an answer without any row, which tells of no column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +61,24 @@ def take(job: Job) -> Taken:
     """Read, clean and check it. Raises `InvalidError` for what cannot be read at all."""
     city = City(shapely.from_wkb(job.area) if job.area else None, job.bounds)
     loaded = _read(job, city)
-    rows = loaded.rows
+    rows, completeness = loaded.rows, loaded.completeness
     if job.before:
-        rows = joined(pl.read_parquet(io.BytesIO(job.before)), rows, job.dataset.key)
+        rows = joined(conformed(pl.read_parquet(io.BytesIO(job.before)), job.dataset), rows, job.dataset.key)
+        completeness = _completeness(job.dataset, rows)
     stored = _parquet(rows)
     listing = _parquet(loaded.findings) if len(loaded.findings) else b""
     refresh = Refresh(
         version=hashlib.sha256(stored).hexdigest(),
+        token="0" * 8,  # whoever stores it gives it one
         rows=len(rows),
         received=loaded.received,
         dropped=loaded.dropped,
         bytes=len(stored),
-        findings=tuple(Counted.model_validate(one) for one in loaded.summary.to_dicts()),
+        findings=tuple(Counted.model_validate(one) for one in loaded.summary.head(MOST_KINDS).to_dicts()),
         listing=hashlib.sha256(listing).hexdigest() if listing else None,
         header=loaded.header,
-        schema_digest=loaded.schema_digest,
-        completeness=loaded.completeness,
+        schema_digest=loaded.schema_digest or NO_COLUMNS,
+        completeness=completeness,
         data_time=newest_moment(job.dataset, rows, job.now),
         source=job.source,
         mark=job.mark,
@@ -81,16 +88,19 @@ def take(job: Job) -> Taken:
 
 
 def joined(before: pl.DataFrame, rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
-    """The rows of before with the new ones, which replace those of the same key."""
-    whole = pl.concat([before, rows], how="diagonal_relaxed")
-    return whole.unique(list(key), keep="last", maintain_order=True).select(rows.columns)
+    """The rows of before with the new ones, which replace those of the same key; `_row` numbers them anew."""
+    whole = pl.concat([before, rows], how="diagonal_relaxed").unique(list(key), keep="last", maintain_order=True)
+    return whole.select(rows.columns).with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("_row"))
 
 
 def newest_moment(dataset: Dataset, rows: pl.DataFrame, now: datetime) -> datetime | None:
-    """The newest moment up to now that a column of times or days tells of; a day counts from its beginning (Seoul)."""
+    """The newest moment up to now that a column of times or days tells of; a day counts from its beginning (Seoul).
+
+    It is shown to everybody, so personal columns are passed over.
+    """
     found: list[datetime] = []
     for column in dataset.columns:
-        if column.kind in _MOMENTS:
+        if column.kind in _MOMENTS and column.personal is None:
             values = rows[column.id].drop_nulls()
             last: Any = values.filter(values <= (now if column.kind == "time" else now.astimezone(_SEOUL).date())).max()
             if last is not None:
@@ -106,6 +116,11 @@ def _read(job: Job, city: City) -> Loaded:
         raise InvalidError(f"only JSON and XML come in pages, not {job.reading.format}")
     records = [one for page in job.pages for one in envelope(page, job.reading).records]
     return read_records(records, job.dataset, city)
+
+
+def _completeness(dataset: Dataset, rows: pl.DataFrame) -> float:
+    held = rows.select(pl.sum_horizontal(pl.col(one.id).count() for one in dataset.columns)).item()
+    return held / (len(rows) * len(dataset.columns)) if len(rows) else 0.0
 
 
 def _parquet(rows: pl.DataFrame) -> bytes:

@@ -26,9 +26,12 @@ def main() -> None:
         parts.append(part)
     try:
         taken = take(unpacked(orjson.loads(parts[0]), parts[1:]))
-    except BomnaeError as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a stranger's bytes provoke; other errors' words may hold cells
+        reason = str(error) if isinstance(error, BomnaeError) else f"this cannot be read ({type(error).__name__})"
         answer.write(FAILED)
-        write(answer, str(error).encode())
+        write(answer, reason.encode(errors="replace"))
         return
     answer.write(DONE)
     for part in (told(taken), taken.rows, taken.listing):

@@ -68,12 +68,13 @@ async def list_datasets(request: Request, query: Annotated[CatalogueQuery, Query
     shown = [one for one in known.values() if _wanted(request, one, query)]
     matched: Mapping[str, Any] = {}
     if query.q is not None:
-        hits = (await desk.finder()).find(query.q, limit=query.limit, typing=query.typing)
+        hits = (await desk.finder()).find(query.q, limit=len(known), typing=query.typing)
         matched, allowed = {hit.id: hit for hit in hits}, {one.id: one for one in shown}
         shown = [allowed[hit.id] for hit in hits if hit.id in allowed]
     elif after is not None:
         shown = [one for one in shown if one.id > after[0]]
-    following = paging.encode((shown[query.limit - 1].id,)) if len(shown) > query.limit else None
+    further = len(shown) > query.limit and query.q is None
+    following = paging.encode((shown[query.limit - 1].id,)) if further else None
     items = [summary(request, one) for one in shown[: query.limit]]
     for item in items:
         if (hit := matched.get(item["dataset"])) is not None:

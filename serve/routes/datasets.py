@@ -16,7 +16,7 @@ from starlette.responses import Response
 from schemas.base import Frozen
 from schemas.dataset import Format as FileFormat
 from schemas.dataset import Layout
-from schemas.errors import ConflictError, InvalidError
+from schemas.errors import ConflictError, GoneError, InvalidError
 from serve import openapi_catalogue, paging
 from serve.catalogue import drawn, geo
 from serve.catalogue.rows import Asked, Bbox, hidden, picked, selected
@@ -39,6 +39,8 @@ Format = Literal["json", "csv", "parquet", "arrow", "geojson"]
 MapFormat = Literal["geojson", "vega", "svg", "png"]
 ChartFormat = Literal["vega", "svg", "png", "json"]
 _MEDIA: dict[str, str] = {**dict(TYPES.items()), "geojson": GEOJSON}
+_DRAWING = asyncio.Semaphore(2)
+"""Pictures that a replica draws at once: each keeps a thread busy for a second or more."""
 _GONE = 499
 """Nobody reads it."""
 _KINDS: dict[str, FileFormat] = {
@@ -72,13 +74,13 @@ class Picked(Frozen):
     @classmethod
     def _is_a_box(cls, said: str | None) -> str | None:
         if said is not None:
-            _box(said)
+            box(said)
         return said
 
     @property
     def box(self) -> Bbox | None:
         """The box as numbers."""
-        return None if self.bbox is None else _box(self.bbox)
+        return None if self.bbox is None else box(self.bbox)
 
 
 class RowsQuery(Picked):
@@ -103,7 +105,8 @@ class ChartQuery(Picked):
     format: ChartFormat = "vega"
 
 
-def _box(said: str) -> Bbox:
+def box(said: str) -> Bbox:
+    """Four numbers. Raises `ValueError` for anything else, which is `InvalidError` outside of a model."""
     try:
         west, south, east, north = (float(one) for one in said.split(","))
     except ValueError:
@@ -139,13 +142,12 @@ async def get_rows(request: Request, dataset: DatasetId, query: Annotated[RowsQu
     cursor of the following page; it goes on with the version that it began with.
     """
     at, version_of = paging.decode(query.cursor, int, str) or (0, "")
+    at = max(at, 0)
     if (found := await _paged(request, dataset, query, version_of)) is None:
         return Response(status_code=_GONE)
     one, rows, version = found
     asked = Asked(query.where, _names(query.select), _names(query.sort), query.box)
     columns = selected(one.facts, asked)
-    if not len(rows.columns):
-        rows = pl.DataFrame(schema={column.id: pl.String for column in one.facts.columns})
     whole = await asyncio.to_thread(picked, rows, one.facts, asked)
     shown = whole.slice(at, query.limit)
     following = paging.encode((at + query.limit, version)) if at + query.limit < len(whole) else None
@@ -171,7 +173,7 @@ async def _paged(
     one = standing_of(known, dataset)
     since = next((since for since, refresh in one.versions if refresh.version == version), None)
     if since is None:
-        raise InvalidError("the version that this cursor goes on with is no longer kept: begin anew")
+        raise GoneError("the version that this cursor goes on with is no longer kept: begin anew")
     found = await desk_of(request).rows(one, audience_of(request.state.principal), since, request.is_disconnected)
     return None if found is None else (one, *found)
 
@@ -240,7 +242,7 @@ async def get_chart(request: Request, dataset: DatasetId, query: Annotated[Chart
     if (found := await _rows(request, dataset, query)) is None:
         return Response(status_code=_GONE)
     one, rows, version = found
-    if not len(rows.columns):
+    if not version and not one.live:
         raise ConflictError(f"dataset {dataset!r} has no rows yet, so it makes no chart")
     whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
     told = _lineage(request, one, version)
@@ -250,7 +252,10 @@ async def get_chart(request: Request, dataset: DatasetId, query: Annotated[Chart
 async def _drawn(one: Standing, version: str, form: str, make: Callable[[], dict[str, Any]]) -> Response:
     if form in {"vega", "json"}:
         return await _made(lambda: orjson.dumps(make()), VEGA if form == "vega" else JSON, _headers(one, version))
-    return await _made(lambda: render(make(), "svg" if form == "svg" else "png"), _MEDIA[form], _headers(one, version))
+    async with _DRAWING:
+        return await _made(
+            lambda: render(make(), "svg" if form == "svg" else "png"), _MEDIA[form], _headers(one, version)
+        )
 
 
 @routes.get(
@@ -271,11 +276,11 @@ async def get_findings(
     Counts of all of them are with the dataset; of each kind and column the first thousand are listed here.
     """
     one = standing_of(desk_of(request).standings(await view_after(request, "catalogue", min_position)), dataset)
-    (at,) = paging.decode(cursor, int) or (0,)
+    at = max(0, *(paging.decode(cursor, int) or (0,)))
     refresh = one.newest if as_of is None else one.at(as_of)
     found = pl.DataFrame()
     if refresh is not None and refresh.listing is not None:
-        found = await desk_of(request).shelf.frame(one.id, refresh.listing)
+        found = await desk_of(request).shelf.findings(one.id, refresh)
     following = paging.encode((at + limit,)) if at + limit < len(found) else None
     rows = json_rows(found.slice(at, limit)) if len(found) else b"[]"
     body = b'{"items":%b,"next":%b}' % (rows, orjson.dumps(following))
@@ -304,6 +309,8 @@ async def post_rows(
     one = standing_of(desk_of(request).standings(await view_after(request, "catalogue", min_position)), dataset)
     if one.live:
         raise ConflictError(f"dataset {dataset!r} is kept by the city itself and takes no rows")
+    if one.row["retired_at"] is not None:
+        raise ConflictError(f"dataset {dataset!r} is retired and takes no rows")
     declared = one.facts.reading or (one.facts.connector if isinstance(one.facts.connector, Layout) else None)
     kind = format or _KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
     if kind is None and declared is None:
@@ -320,7 +327,8 @@ async def post_rows(
     mark = hashlib.sha256(data).hexdigest()
     who = request.state.principal.subject
     began = asyncio.get_running_loop().time()
-    refresh = await desk_of(request).refresher.take(one, Fetched((data,), mark, f"upload by {who}"), layout, who, began)
+    fetched = Fetched((data,), mark, "upload · 올린 파일")  # who brought it is in the log of commands, and not public
+    refresh = await desk_of(request).refresher.take(one, fetched, layout, who, began)
     said = orjson.dumps({"dataset": dataset, **refresh.model_dump(mode="json")})
     return Response(said, 201, {"cache-control": "no-store"}, JSON)
 

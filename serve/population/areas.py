@@ -1,0 +1,109 @@
+"""The city's areas (읍면동): which polygon a code names, and in which of them each cell lies."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from actors.population.grid import centres
+from schemas.errors import ConflictError, InvalidError
+from serve.population.query import Answer
+
+DATASET = "areas"
+"""The dataset of the catalogue whose rows (`code`, `name`, `_wkt`) they are."""
+_SIMPLER_DEGREES = 0.0002
+"""About 20 m, in answers and pictures; which cell lies where is found with the borders as they are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Areas:
+    """Areas by code, in the order of their codes. `source` says whose borders they are, as their licence wants it.
+
+    `version` is that of the rows that they come from.
+    """
+
+    rows: pl.DataFrame
+    shapes: NDArray[np.object_]
+    source: str
+    version: str
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, source: str, version: str) -> "Areas":
+        """From the rows of the dataset, but those without a shape. Raises `ConflictError` for other rows."""
+        if missing := {"code", "name", "_wkt"} - set(rows.columns):
+            lacking = ", ".join(sorted(missing))
+            raise ConflictError(f"dataset {DATASET!r} lacks {lacking}: load the boundaries of the city")
+        some = rows.select("code", "name", "_wkt").drop_nulls(["code", "_wkt"]).unique("code", keep="last").sort("code")
+        drawn = shapely.from_wkt(some["_wkt"].to_numpy())
+        shapes = np.asarray(shapely.make_valid(drawn, method="structure", keep_collapsed=False), dtype=np.object_)
+        named = some.select("code", "name", pl.col("name").str.split(" ").list.last().alias("short"))
+        return cls(named, shapes, source, version)
+
+    @property
+    def city(self) -> BaseGeometry:
+        """All of them together."""
+        return shapely.union_all(self.shapes)
+
+    @property
+    def parts(self) -> BaseGeometry:
+        """All of them beside each other, each with its own border."""
+        return shapely.MultiPolygon(list(shapely.get_parts(self.shapes)))
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east, north in degrees."""
+        west, south, east, north = map(float, shapely.total_bounds(self.shapes))
+        return west, south, east, north
+
+    def named(self, names: Iterable[str]) -> "Areas":
+        """Those named by code, or by the last word of their name (`신북읍`). Raises `InvalidError` for one unknown."""
+        known = {name: at for at, row in enumerate(self.rows.rows()) for name in reversed(row) if name is not None}
+        asked = list(dict.fromkeys(names))
+        if unknown := [name for name in asked if name not in known]:
+            told = ", ".join(f"{code} {short}" for code, _, short in self.rows.rows())
+            raise InvalidError(f"there is no area {unknown[0]!r}: name codes or names among {told}")
+        at = sorted({known[name] for name in asked})
+        return Areas(self.rows[at], self.shapes[at], self.source, self.version)
+
+    def holding(self, cells: pl.Series) -> pl.DataFrame:
+        """`cell, code`: the area that the middle of each cell lies in; null for none."""
+        found = np.full(len(cells), -1)
+        middles = shapely.points(*centres(cells))
+        at, area = shapely.STRtree(self.shapes).query(middles, predicate="intersects")
+        found[at[::-1]] = area[::-1]  # on a border the first counts
+        codes = self.rows["code"].gather(pl.Series(found, dtype=pl.Int64).replace(-1, None))
+        return pl.DataFrame({"cell": cells, "code": codes})
+
+    def geometries(self, *, clockwise: bool = False) -> dict[str, dict[str, Any]]:
+        """GeoJSON geometries by code, to about 20 m; outer rings counter-clockwise, as RFC 7946 wants them, or not."""
+        simpler = shapely.orient_polygons(shapely.simplify(self.shapes, _SIMPLER_DEGREES), exterior_cw=clockwise)
+        texts = shapely.to_geojson(shapely.set_precision(simpler, 1e-6, mode="pointwise"))
+        return {code: orjson.loads(text) for code, text in zip(self.rows["code"], texts, strict=True)}
+
+
+def by_area(found: Answer, areas: Areas) -> pl.DataFrame:
+    """`code, name, slot, days, count, hidden, mean, at_most`: an answer's cells added up by the area of their middle.
+
+    Areas without a count stand in it with nought; cells of none of the areas are a row without a code, last.
+    """
+    sums = (
+        found.cells.join(areas.holding(found.cells["cell"].unique()), on="cell", how="left")
+        .group_by("code", "slot")
+        .agg(pl.col("count", "hidden", "mean", "at_most").sum())
+    )
+    slots = found.totals.select("slot", "days").with_row_index("_place")
+    codes = areas.rows.select("code", "name")
+    if sums["code"].null_count():
+        codes = pl.concat([codes, pl.DataFrame({"code": [None], "name": [None]}, codes.schema)])
+    rows = codes.with_row_index("_area").join(slots, how="cross")
+    rows = rows.join(sums, on=("code", "slot"), how="left", nulls_equal=True).sort("_area", "_place")
+    filled = rows.with_columns(pl.col("count", "hidden", "mean", "at_most").fill_null(0))
+    nothing = (pl.col("count") == 0) & (pl.col("hidden") > 0)
+    mean = pl.when(~nothing).then("mean").alias("mean")
+    return filled.select("code", "name", "slot", "days", "count", "hidden", mean, "at_most")
