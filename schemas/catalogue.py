@@ -31,7 +31,8 @@ class Refresh(Frozen):
     `received` rows came, `dropped` of them did not load; `rows` are all that the version holds. `header` are the
     columns as the source names them, `schema_digest` covers their names and kinds. `completeness` is the share of
     declared cells that are not empty. `data_time` is the newest moment that a column of times tells of. `source` says
-    from where, without keys; `mark` is what tells the source whether anything is new (an ETag, a digest).
+    from where, without keys; `mark` is what tells the source whether anything is new (an ETag, a digest). `uploaded`
+    rows came from somebody and not from the source, whose mark stays.
     """
 
     version: Digest
@@ -49,6 +50,7 @@ class Refresh(Frozen):
     data_time: UtcTime | None = None
     source: Text
     mark: Annotated[str, Field(max_length=300)] = ""
+    uploaded: bool = False
     took_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -61,9 +63,14 @@ class CatalogueCommand(Command):
 
 
 class RegisterDataset(CatalogueCommand):
-    """Make a dataset known, or change what it is."""
+    """Make a dataset known, or change what it is.
+
+    With `seed` it is what a pack says: that makes it known, and changes what a pack said before, but neither what
+    anybody else has said since nor a dataset that is retired.
+    """
 
     facts: Dataset
+    seed: bool = False
 
 
 class RecordRefresh(CatalogueCommand):
@@ -113,10 +120,11 @@ class DatasetRegistered(CatalogueEvent):
     type: ClassVar[str] = "city.catalogue.dataset-registered.v1"
     facts: Dataset
     by: str
+    seed: bool
 
 
 class ColumnsChanged(CatalogueEvent):
-    """The source has other columns than at the refresh before: gone, new, or of another kind."""
+    """The source has other columns than at the refresh before; with none gone or new, in another order or kind."""
 
     type: ClassVar[str] = "city.catalogue.columns-changed.v1"
     gone: tuple[str, ...]

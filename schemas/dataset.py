@@ -247,6 +247,8 @@ class Dataset(Frozen):
     `newest` is the column whose greatest value decides which of several rows of a key counts; else the later one does.
     `mode`: a refresh brings all rows (`replace`), or rows that replace those of the same key (`upsert`).
     `interval_s` is how often it should be refreshed; None for what is refreshed by hand.
+    `may_be_empty`: a source that sends no rows means it, such as a list of what is wrong right now; of others it is a
+    failure, and the rows of before stay.
     `staff_from` and `citizens_from` are days of Asia/Seoul; None: not open to them.
     """
 
@@ -279,6 +281,7 @@ class Dataset(Frozen):
     chart: Chart | None = None
     map: Map | None = None
     synthetic: bool = False
+    may_be_empty: bool = False
 
     @model_validator(mode="after")
     def _columns_exist(self) -> "Dataset":

@@ -311,6 +311,7 @@ DATASETS = pa.schema(
         "retired_at": _TIME,
         "retired_why": _TEXT,
         "superseded_by": _TEXT,
+        "seeded": pa.bool_(),
     }
 )
 """`facts` is `schemas.dataset.Dataset` as JSON; `seen_at` is when the source last answered."""
@@ -318,6 +319,7 @@ VERSIONS = pa.schema(
     {
         "dataset": _TEXT,
         "since": _TIME,
+        "until": _TIME,
         "version": _TEXT,
         "rows": pa.uint64(),
         "received": pa.uint64(),

@@ -117,20 +117,25 @@ def _begins(day: date) -> int:
 
 def _register(state: State, command: RegisterDataset) -> list[CatalogueEvent]:
     known = state.datasets.get(command.dataset)
-    if known is not None and known.facts == command.facts:
+    if known is not None and (known.facts == command.facts or (command.seed and _said_otherwise(known))):
         return []
     if known is not None and known.retired_at is not None:
         raise ConflictError(f"dataset {command.dataset!r} is retired: register another")
-    registered = DatasetRegistered(at=command.at, dataset=command.dataset, facts=command.facts, by=command.by)
+    at, dataset, by = command.at, command.dataset, command.by
+    registered = DatasetRegistered(at=at, dataset=dataset, facts=command.facts, by=by, seed=command.seed)
     still = open_to(command.facts, command.at)
     closed = [one for one in (known.opened if known is not None else ()) if one not in still]
     return [registered, *(DatasetClosed(at=command.at, dataset=command.dataset, audience=one) for one in closed)]
 
 
+def _said_otherwise(known: Known) -> bool:
+    return known.retired_at is not None or not known.seeded
+
+
 def _refreshed(known: Known, command: RecordRefresh) -> list[CatalogueEvent]:
     at, dataset, refresh, before = command.at, command.dataset, command.refresh, known.newest
     _kept_up(known, dataset)
-    events = _restored(known, at, dataset)
+    events = [] if refresh.uploaded else _restored(known, at, dataset)
     told = {"took_s": refresh.took_s, "based_on": refresh.based_on}
     if before is not None and before.model_copy(update=told) == refresh:
         return [*events, DatasetConfirmed(at=at, dataset=dataset)]
@@ -141,7 +146,9 @@ def _refreshed(known: Known, command: RecordRefresh) -> list[CatalogueEvent]:
     if before is not None and before.schema_digest != refresh.schema_digest:
         gone = tuple(one for one in before.header if one not in refresh.header)
         new = tuple(one for one in refresh.header if one not in before.header)
-        events.append(ColumnsChanged(at=at, dataset=dataset, gone=gone, new=new))
+        # Files of several formats tell kinds in several ways, so those of uploads say nothing.
+        if gone or new or not (before.uploaded or refresh.uploaded):
+            events.append(ColumnsChanged(at=at, dataset=dataset, gone=gone, new=new))
     return [*events, DatasetRefreshed(at=at, dataset=dataset, refresh=refresh)]
 
 

@@ -40,12 +40,14 @@ def evolve(state: State, event: Event) -> None:  # noqa: C901, PLR0912 - a case 
         return
     match event:
         case DatasetRegistered(facts=facts):
-            known.facts, known.modified_at = facts, at
+            known.facts, known.modified_at, known.seeded = facts, at, event.seed
             if due_at(known) != known.late_since:
                 known.late_since = None  # expected at another moment, or not at all
         case DatasetRefreshed(refresh=refresh):
             # A moment names one version, and the newest begins last, also where clocks differ.
             since = max([at, *(one.since + 1 for one in known.versions[-1:])])
+            for one in known.versions[-1:]:
+                one.until = since
             known.versions.append(Version(refresh, since))
             known.seen_at, known.late_since, known.modified_at = at, None, at
         case DatasetConfirmed():

@@ -22,15 +22,19 @@ def listing_of(dataset: str, refresh: Refresh) -> str | None:
 
 @dataclass(slots=True)
 class Version:
-    """One version of a dataset's rows, from `since` until the next one's."""
+    """One version of a dataset's rows, from `since` until `until`; None for the newest. Others may be forgotten."""
 
     refresh: Refresh
     since: int
+    until: int | None = None
 
 
 @dataclass(slots=True)
 class Known:
-    """One dataset. `seen_at` is when its source last answered, `late_since` the moment that a refresh was due."""
+    """One dataset. `seen_at` is when its source last answered, `late_since` the moment that a refresh was due.
+
+    `seeded`: what it is was last said by a pack.
+    """
 
     facts: Dataset
     registered_at: int
@@ -45,6 +49,7 @@ class Known:
     retired_at: int | None = None
     retired_why: str | None = None
     superseded_by: str | None = None
+    seeded: bool = False
 
     @property
     def newest(self) -> Refresh | None:
@@ -75,7 +80,7 @@ class State:
         """Everything that a dataset's digest covers, as canonical JSON."""
         known = self.datasets[key[2]]
         fields: list[object] = [known.facts.model_dump_json(), known.registered_at, known.modified_at]
-        fields += [[one.refresh.model_dump_json(), one.since] for one in known.versions]
+        fields += [[one.refresh.model_dump_json(), one.since, one.until] for one in known.versions]
         fields += [known.opened, known.seen_at, known.late_since, known.down_since, known.down_why]
-        fields += [known.columns_changed_at, known.retired_at, known.retired_why, known.superseded_by]
+        fields += [known.columns_changed_at, known.retired_at, known.retired_why, known.superseded_by, known.seeded]
         return orjson.dumps([*key, fields])

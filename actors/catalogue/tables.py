@@ -21,6 +21,7 @@ _PLAIN = (
     "retired_at",
     "retired_why",
     "superseded_by",
+    "seeded",
 )
 
 
@@ -51,7 +52,13 @@ def _dataset(name: str, known: Known) -> pa.Table:
 
 def _versions(name: str, known: Known) -> pa.Table:
     rows = [
-        {"dataset": name, "since": one.since, "refresh": one.refresh.model_dump_json(), **_figures(one.refresh)}
+        {
+            "dataset": name,
+            "since": one.since,
+            "until": one.until,
+            "refresh": one.refresh.model_dump_json(),
+            **_figures(one.refresh),
+        }
         for one in known.versions
     ]
     return pa.Table.from_pylist(rows, VERSIONS)
@@ -67,7 +74,7 @@ def load(saved: dict[str, pa.Table]) -> State:
         state.touch(row["dataset"])
     for row in _rows(saved["versions"]):
         refresh = Refresh.model_validate_json(row["refresh"])
-        state.datasets[row["dataset"]].versions.append(Version(refresh, row["since"]))
+        state.datasets[row["dataset"]].versions.append(Version(refresh, row["since"], row["until"]))
     return state
 
 
@@ -81,6 +88,7 @@ def _figures(refresh: Refresh) -> dict[str, Any]:
         "completeness": refresh.completeness,
         "found": sum(one.rows for one in refresh.findings),
         "findings": orjson.dumps(findings).decode(),
+        "refresh": refresh.model_dump_json(),
     }
 
 

@@ -82,7 +82,10 @@ class Pack(Frozen):
             ),
             *(RegisterRoad(at=at, by=by, road=one.id, facts=one.facts) for one in self.roads),
             *(RegisterCamera(at=at, by=by, camera=one.id, facts=one.facts) for one in self.cameras),
-            *(RegisterDataset(at=at, by=by, dataset=name, facts=facts) for name, facts in self.datasets.items()),
+            *(
+                RegisterDataset(at=at, by=by, dataset=name, facts=facts, seed=True)
+                for name, facts in self.datasets.items()
+            ),
         ]
 
     def polygons(self, path: Path) -> Polygons:

@@ -14,8 +14,8 @@ from serve.catalogue.geo import shapes_of
 MOST_MARKS = 5_000
 """Rows or bars that a picture shows; more could not be told apart."""
 MOST_KINDS = 20
-_PIXELS = 1_440
 """Values that colours tell apart."""
+_PIXELS = 1_440
 _POINTED, _SOLID = {0, 4}, {3, 6}
 """Types of GEOS: point and multipoint, polygon and multipolygon."""
 _COUNT = ("행 수", "rows")

@@ -1,7 +1,6 @@
 """Keeps datasets fresh: asks each source when it is due, has what came read, stores it, and tells the catalogue."""
 
 import asyncio
-import hashlib
 import io
 import logging
 import secrets
@@ -11,13 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, quote_plus, unquote
 
 import aiohttp
 import polars as pl
 import shapely
 
-from actors.catalogue.reading.answers import envelope
 from actors.catalogue.reading.city import Bounds
 from actors.catalogue.state import listing_of, object_of
 from schemas.base import Command
@@ -26,10 +23,11 @@ from schemas.dataset import Dataset, FromCity, FromDatabase, FromFile, FromHttp,
 from schemas.errors import BomnaeError, ConflictError, InvalidError, TooManyRequestsError, UnavailableError
 from schemas.packs.load import head_of
 from schemas.settings import Settings, secret
-from serve.backend import Backend, View
+from serve.backend import Answer, Backend, View
+from serve.catalogue.asking import declared_in, more_of, queried, signature, without
 from serve.catalogue.child import taken
 from serve.catalogue.standing import Standing, standings
-from serve.catalogue.taking import Job
+from serve.catalogue.taking import Job, Taken
 from serve.render import frame_of
 from streams.connectors import fetching
 from streams.connectors.fetching import Fetched, Pause
@@ -115,11 +113,11 @@ class Refresher:
             return False
         changed = False
         if isinstance(connector, FromFile):
-            changed = self._files.get(one.id) != _signature(self._sources.folder, connector)
+            changed = self._files.get(one.id) != signature(self._sources.folder, connector)
         if now < self._not_before.get(one.id, now) and not changed:
             return False
         newest = one.newest
-        if newest is None or not newest.mark.endswith(_declared(one.facts)):
+        if newest is None or not newest.mark.endswith(declared_in(one.facts)):
             return True
         if isinstance(connector, FromFile):
             return changed or one.row["down_since"] is not None
@@ -131,7 +129,7 @@ class Refresher:
         began = asyncio.get_running_loop().time()
         pause, interval = self._pauses.setdefault(one.id, Pause()), one.facts.interval_s or 3_600
         if isinstance(one.facts.connector, FromFile):
-            self._files[one.id] = _signature(self._sources.folder, one.facts.connector)
+            self._files[one.id] = signature(self._sources.folder, one.facts.connector)
         try:
             fetched = await self._fetched(session, one)
             if fetched is None:
@@ -146,6 +144,8 @@ class Refresher:
             return "unchanged" if fetched is None else "refreshed"
         except ConflictError as error:  # another upload came first, or it was retired: no failure of the source
             logger.info("dataset %s: %s", one.id, error)
+            self._not_before[one.id] = self._backend.now() + timedelta(seconds=pause.failed(interval))
+            self._files.pop(one.id, None)
             return "failed"
         except Exception as error:  # whatever one source provokes, the other datasets are refreshed
             asked_s = error.retry_after_s if isinstance(error, UnavailableError | TooManyRequestsError) else 0
@@ -156,46 +156,55 @@ class Refresher:
             await self._tell(RecordFailure(at=self._backend.now(), by=BY, dataset=one.id, reason=reason))
             return "failed"
 
-    async def take(self, one: Standing, fetched: Fetched, layout: Layout, by: str, began: float) -> Refresh:
+    async def take(
+        self, one: Standing, fetched: Fetched, layout: Layout, by: str, began: float, *, uploaded: bool = False
+    ) -> tuple[Refresh, Answer]:
         """Read what came, store rows and findings, and tell the catalogue. Safe to repeat.
 
-        Raises `InvalidError` for what cannot be read, and what the objects' store and the log raise.
+        `uploaded` by somebody: what the source last said of itself stays known, so that it is asked as before. Raises
+        `InvalidError` for what cannot be read, `ConflictError` where other rows came first, and what the objects' store
+        and the log raise.
         """
-        before: bytes | None = b""
-        if one.facts.mode == "upsert" and one.newest is not None:
-            before = await self._backend.get_object(object_of(one.id, one.newest))
-        if before is None:
-            raise UnavailableError("the rows that these would join are not in the store of objects: bring it back", 60)
-        job = Job(
-            one.facts,
-            layout,
-            fetched.pages,
-            fetched.source,
-            f"{fetched.mark} {_declared(one.facts)}",
-            self._backend.now(),
-            await self._city(),
-            self._sources.bounds,
-            before,
-        )
-        found = await taken(job)
+        found = await taken(await self._job(one, fetched, layout, uploaded=uploaded))
+        if one.newest is not None and one.newest.rows and not (found.refresh.rows or one.facts.may_be_empty):
+            raise InvalidError("no rows came: those of before stay (`may_be_empty` says that a source may mean it)")
         took_s = max(0.0, asyncio.get_running_loop().time() - began)
-        known: dict[str, object] = {"took_s": round(took_s, 3), "token": secrets.token_hex(8)}
+        known: dict[str, object] = {"uploaded": uploaded, "took_s": round(took_s, 3), "token": secrets.token_hex(8)}
         if one.facts.mode == "upsert" and one.newest is not None:
             known["based_on"] = one.newest.version
         if not found.refresh.header and one.newest is not None:
             # Nothing came, which says nothing of columns.
             known |= {"header": one.newest.header, "schema_digest": one.newest.schema_digest}
-        refresh = found.refresh.model_copy(update=known)
-        same = one.newest is not None and one.newest.version == refresh.version
-        if one.newest is not None and same and one.newest.listing == refresh.listing:
+        return await self._recorded(one, found, found.refresh.model_copy(update=known), by)
+
+    async def _job(self, one: Standing, fetched: Fetched, layout: Layout, *, uploaded: bool) -> Job:
+        before: bytes | None = b""
+        if one.facts.mode == "upsert" and one.newest is not None:
+            before = await self._backend.get_object(object_of(one.id, one.newest))
+        if before is None:
+            raise UnavailableError("the rows that these would join are not in the store of objects: bring it back", 60)
+        mark = f"{mark_of(one) if uploaded else fetched.mark} {declared_in(one.facts)}"
+        now, area = self._backend.now(), await self._city()
+        return Job(one.facts, layout, fetched.pages, fetched.source, mark, now, area, self._sources.bounds, before)
+
+    async def _recorded(self, one: Standing, found: Taken, refresh: Refresh, by: str) -> tuple[Refresh, Answer]:
+        newest = one.newest
+        if newest is not None and (newest.version, newest.listing) == (refresh.version, refresh.listing):
             # The objects are there already.
-            refresh = refresh.model_copy(update={"token": one.newest.token})
+            refresh, stored = refresh.model_copy(update={"token": newest.token}), list[str]()
         else:
-            await self._backend.put_object(object_of(one.id, refresh), found.rows)
-            if (listing := listing_of(one.id, refresh)) is not None:
-                await self._backend.put_object(listing, found.listing)
-        await self._tell(RecordRefresh(at=self._backend.now(), by=by, dataset=one.id, refresh=refresh))
-        return refresh
+            named = [(object_of(one.id, refresh), found.rows), (listing_of(one.id, refresh), found.listing)]
+            stored = [name for name, _ in named if name is not None]
+            for name, data in named:
+                if name is not None:
+                    await self._backend.put_object(name, data)
+        try:
+            command = RecordRefresh(at=self._backend.now(), by=by, dataset=one.id, refresh=refresh)
+            return refresh, await self._backend.submit([command], None, None)
+        except ConflictError:
+            for name in stored:
+                await self._backend.delete_object(name)
+            raise
 
     async def thin(self, known: Mapping[str, Standing]) -> None:
         """Forget versions that few will ask for (`ThinVersions`), in the log first and then their objects."""
@@ -206,9 +215,7 @@ class Refresher:
             await self._backend.delete_object(name)
 
     async def _fetched(self, session: aiohttp.ClientSession, one: Standing) -> Fetched | None:
-        connector, declared = one.facts.connector, _declared(one.facts)
-        mark = one.newest.mark if one.newest is not None else ""
-        mark = mark.removesuffix(f" {declared}") if mark.endswith(declared) else ""
+        connector, mark = one.facts.connector, mark_of(one)
         match connector:
             case FromFile():
                 return await fetching.read(self._sources.folder, connector, mark, self._sources.most)
@@ -216,30 +223,13 @@ class Refresher:
                 key = None
                 if connector.key_env is not None and (key := self._sources.key_of(connector.key_env)) is None:
                     raise UnavailableError(f"the key of this source is missing: set {connector.key_env}", 300)
-                more = _more(connector)
-                return await fetching.from_http(session, connector, key, mark, more, self._sources.most)
+                return await fetching.from_http(session, connector, key, mark, more_of(connector), self._sources.most)
             case FromDatabase():
-                return await asyncio.to_thread(self._queried, connector, mark)
+                if (uri := self._sources.key_of(connector.uri_env)) is None:
+                    raise UnavailableError(f"the address of this database is missing: set {connector.uri_env}", 300)
+                return await asyncio.to_thread(queried, connector, uri, mark, self._sources.most)
             case _:
                 return None
-
-    def _queried(self, connector: FromDatabase, mark: str) -> Fetched | None:
-        if not connector.query.lstrip(" \t\r\n(").lower().startswith(("select", "with")):
-            raise InvalidError("a connector's query reads (SELECT), and changes nothing")
-        if (uri := self._sources.key_of(connector.uri_env)) is None:
-            raise UnavailableError(f"the address of this database is missing: set {connector.uri_env}", 300)
-        try:
-            rows = pl.read_database_uri(connector.query, uri, engine="connectorx")
-        except Exception as error:  # drivers raise what they like; their words may hold the password
-            raise UnavailableError(f"the database gives nothing ({type(error).__name__})", 60) from None
-        sink = io.BytesIO()
-        rows.write_parquet(sink)
-        if (size := len(sink.getvalue())) > self._sources.most:
-            raise InvalidError(
-                f"the query gives {size:,} bytes, at most {self._sources.most:,} are read: ask for fewer"
-            )
-        now = hashlib.sha256(sink.getvalue()).hexdigest()
-        return None if now == mark else Fetched((sink.getvalue(),), now, "database · 데이터베이스")
 
     def _reason(self, error: Exception, facts: Dataset) -> str:
         """What to tell of a failure: without the key, which a provider may repeat."""
@@ -247,12 +237,8 @@ class Refresher:
             # Where, and not what it says: its words may hold the key.
             logger.error("%s at\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
             return f"this could not be taken in ({type(error).__name__})"
-        said, connector = str(error), facts.connector
-        if isinstance(connector, FromHttp) and connector.key_env is not None:
-            key = self._sources.key_of(connector.key_env)
-            for written in {key, quote(key, safe=""), quote_plus(key), unquote(key)} if key else ():
-                said = said.replace(written, "…")
-        return said[:500]
+        key_env = facts.connector.key_env if isinstance(facts.connector, FromHttp) else None
+        return without(str(error), self._sources.key_of(key_env) if key_env else None)[:500]
 
     async def _city(self) -> bytes:
         areas = self.standings().get(self._sources.areas or "")
@@ -268,43 +254,18 @@ class Refresher:
         await self._backend.submit([command], None, None)
 
 
+def mark_of(one: Standing) -> str:
+    """What the source last said of itself; nothing where it was read by another declaration."""
+    declared, mark = declared_in(one.facts), one.newest.mark if one.newest is not None else ""
+    return mark.removesuffix(f" {declared}").removesuffix(declared) if mark.endswith(declared) else ""
+
+
 def standings_of(view: View) -> dict[str, Standing]:
     """All datasets of a view of the catalogue."""
     return standings(frame_of(view.tables["datasets"]), frame_of(view.tables["versions"]))
-
-
-def _more(connector: FromHttp) -> Callable[[bytes, int], bool]:
-    """Whether a page is followed by another: rows are lacking of the total that it tells, or else it is full."""
-    come = 0
-
-    def more(page: bytes, _: int) -> bool:
-        nonlocal come
-        told = envelope(page, connector)
-        come += len(told.records)
-        size = told.size or (connector.paging.rows if connector.paging is not None else 0)
-        return bool(told.records) and (come < told.total if told.total is not None else len(told.records) >= size > 0)
-
-    return more
 
 
 def _union(rows: bytes) -> bytes:
     shapes = pl.read_parquet(io.BytesIO(rows), columns=["_wkt"])["_wkt"].drop_nulls().to_list()
     data: bytes = shapely.to_wkb(shapely.union_all(shapely.make_valid(shapely.from_wkt(shapes))))
     return data
-
-
-def _declared(facts: Dataset) -> str:
-    """What the rows of a declaration depend on, in a few letters: another one, and they are read again."""
-    said = facts.model_dump_json(
-        include={"columns", "key", "mode", "rules", "geometry", "inside", "connector", "newest"}
-    )
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
-
-
-def _signature(folder: Path | None, connector: FromFile) -> tuple[object, ...]:
-    """What changes with a file, without reading it."""
-    try:
-        stat = ((folder or Path()) / connector.file).stat()
-    except (OSError, ValueError) as error:
-        return (str(error),)
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -16,6 +16,14 @@ from serve.auth import Principal
 from serve.catalogue.entry import Entry, Status
 
 
+class Kept(NamedTuple):
+    """A version that is kept: its rows were those of the dataset from `since` until `until` (None: still)."""
+
+    since: datetime
+    until: datetime | None
+    refresh: Refresh
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One dataset. `row` is its row of the published table (times UTC); `versions` are oldest first."""
@@ -23,12 +31,12 @@ class Standing:
     id: str
     facts: Dataset
     row: Mapping[str, Any]
-    versions: tuple[tuple[datetime, Refresh], ...]
+    versions: tuple[Kept, ...]
 
     @property
     def newest(self) -> Refresh | None:
         """The refresh whose rows are those of now."""
-        return self.versions[-1][1] if self.versions else None
+        return self.versions[-1].refresh if self.versions else None
 
     @property
     def live(self) -> bool:
@@ -60,7 +68,7 @@ class Standing:
             status=self.status,
             registered_at=self.row["registered_at"],
             modified_at=self.row["modified_at"],
-            refreshed_at=self.row["modified_at"] if self.live else self.versions[-1][0] if self.versions else None,
+            refreshed_at=self.row["modified_at"] if self.live else self.versions[-1].since if self.versions else None,
             data_time=newest.data_time if newest is not None else None,
             rows=newest.rows if newest is not None else None,
             completeness=newest.completeness if newest is not None else None,
@@ -72,17 +80,18 @@ class Standing:
 
     def at(self, moment: datetime) -> Refresh:
         """The refresh whose rows were those of a moment. Raises `GoneError` where none is kept from then."""
-        found = [refresh for since, refresh in self.versions if since <= moment]
-        if not found:
-            raise GoneError(f"no version of dataset {self.id!r} is kept from {moment.isoformat()}")
-        return found[-1]
+        for one in reversed(self.versions):
+            if one.since <= moment and (one.until is None or moment < one.until):
+                return one.refresh
+        raise GoneError(f"no version of dataset {self.id!r} is kept from {moment.isoformat()}")
 
 
 def standings(datasets: pl.DataFrame, versions: pl.DataFrame) -> dict[str, Standing]:
     """All datasets by id, in the order of their ids."""
-    of: dict[str, list[tuple[datetime, Refresh]]] = {}
-    for name, since, refresh in versions.select("dataset", "since", "refresh").iter_rows():
-        of.setdefault(name, []).append((_utc(since), _refresh(refresh)))
+    of: dict[str, list[Kept]] = {}
+    for name, since, until, refresh in versions.select("dataset", "since", "until", "refresh").iter_rows():
+        ended = None if until is None else _utc(until)
+        of.setdefault(name, []).append(Kept(_utc(since), ended, _refresh(refresh)))
     found = {}
     for row in datasets.sort("dataset").iter_rows(named=True):
         name = row["dataset"]

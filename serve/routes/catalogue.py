@@ -164,7 +164,7 @@ def lineage(one: Standing, version: str | None = None, query: str = "") -> dict[
     """Where rows come from, step by step: the provider, what was read, the version, and what was asked of it."""
     connector, found = one.facts.connector, one.newest
     if version:
-        found = next((refresh for _, refresh in one.versions if refresh.version == version), found)
+        found = next((kept.refresh for kept in one.versions if kept.refresh.version == version), found)
     said: dict[str, Any] = {"dataset": one.id, "source": one.facts.source, "owner": one.facts.owner_ko, "query": query}
     if connector is not None and connector.by == "city":
         kind, _, name = connector.table.partition(".")

@@ -17,7 +17,7 @@ from schemas.base import Frozen
 from schemas.dataset import Format as FileFormat
 from schemas.dataset import Layout
 from schemas.errors import ConflictError, GoneError, InvalidError
-from serve import openapi_catalogue, paging
+from serve import openapi_catalogue, paging, positions
 from serve.catalogue import drawn, geo
 from serve.catalogue.rows import Asked, Bbox, hidden, picked, selected
 from serve.catalogue.standing import Standing, audience_of, standing_of
@@ -41,6 +41,8 @@ ChartFormat = Literal["vega", "svg", "png", "json"]
 _MEDIA: dict[str, str] = {**dict(TYPES.items()), "geojson": GEOJSON}
 _DRAWING = asyncio.Semaphore(2)
 """Pictures that a replica draws at once: each keeps a thread busy for a second or more."""
+_TRIES, _AGAIN_S = 4, 0.3
+"""Of an upload whose rows are joined to others: until the newest state is seen here."""
 _GONE = 499
 """Nobody reads it."""
 _KINDS: dict[str, FileFormat] = {
@@ -171,7 +173,7 @@ async def _paged(
         return await _rows(request, dataset, query)
     known = desk_of(request).standings(await view_after(request, "catalogue", query.min_position))
     one = standing_of(known, dataset)
-    since = next((since for since, refresh in one.versions if refresh.version == version), None)
+    since = next((kept.since for kept in one.versions if kept.refresh.version == version), None)
     if since is None:
         raise GoneError("the version that this cursor goes on with is no longer kept: begin anew")
     found = await desk_of(request).rows(one, audience_of(request.state.principal), since, request.is_disconnected)
@@ -328,9 +330,20 @@ async def post_rows(
     who = request.state.principal.subject
     began = asyncio.get_running_loop().time()
     fetched = Fetched((data,), mark, "upload · 올린 파일")  # who brought it is in the log of commands, and not public
-    refresh = await desk_of(request).refresher.take(one, fetched, layout, who, began)
-    said = orjson.dumps({"dataset": dataset, **refresh.model_dump(mode="json")})
-    return Response(said, 201, {"cache-control": "no-store"}, JSON)
+    for left in reversed(range(_TRIES)):
+        try:
+            take = desk_of(request).refresher.take
+            refresh, answer = await take(one, fetched, layout, who, began, uploaded=True)
+            break
+        except ConflictError:
+            # Rows that are joined to those of before, and others came first.
+            if one.facts.mode != "upsert" or not left:
+                raise
+            await asyncio.sleep(_AGAIN_S)
+            one = standing_of(desk_of(request).standings(), dataset)
+    position = positions.encode(answer.position)
+    said = orjson.dumps({"dataset": dataset, "position": position, **refresh.model_dump(mode="json")})
+    return Response(said, 201, {"cache-control": "no-store", "bomnae-position": position}, JSON)
 
 
 @routes.post(

@@ -14,7 +14,8 @@ from streams.ingest import Observed
 from streams.memory import MemoryIngest, MemoryStore
 from streams.snapshots import Snapshots
 from tests.golden import files
-from tests.golden.story import LATER, START, STORIES, Step
+from tests.golden.clock import START, Step
+from tests.golden.story import LATER, STORIES
 from tests.unit.shard.harness import Sinks, settle
 
 

@@ -1,6 +1,5 @@
 """What the golden logs tell: every command, and every event at least once. All of it is synthetic."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,12 +12,11 @@ from schemas import sighting as s
 from schemas.base import Command, micros
 from streams.codec import ARROW, JSON
 from streams.ingest import Observed
+from tests.golden import records
+from tests.golden.clock import Step
+from tests.golden.clock import moment as _at
 from tests.unit.facility.scenario import arrow
 from tests.unit.sighting import scenario as seen
-
-START = datetime(2026, 1, 15, 9, tzinfo=UTC)
-Step = tuple[float, Command | Observed | None]
-"""Seconds after `START`, and what comes then; nothing but the clock where it is None."""
 
 BRIDGE, TILT, ALARM = "bridge-1", "bridge-1-tilt-1", "bridge-1-tilt-1.high-danger.1"
 CAMERA = "cam-1"
@@ -235,13 +233,16 @@ def sighting() -> list[Step]:
     ]
 
 
-STORIES = {"facility": facility, "road": road, "person": person, "sighting": sighting}
+STORIES = {
+    "facility": facility,
+    "road": road,
+    "person": person,
+    "sighting": sighting,
+    "population": records.population,
+    "catalogue": records.catalogue,
+}
 LATER = {"person-1-2": ("person", asked), "person-1-3": ("person", lagged)}
 """Context and story by the name of the files: what came into the log with a later event, or its next version."""
-
-
-def _at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
 
 
 def _ask(seconds: float, kind: type[Command], **fields: Any) -> Step:
@@ -268,7 +269,13 @@ def _hear(seconds: float, sequence: int, rows: list[tuple[Any, ...]]) -> Step:
 
 def _reading(sequence: int, seconds: float, value: float, headers: dict[str, str]) -> Observed:
     """One reading as a CloudEvent: binary mode with headers, structured without, as on MQTT."""
-    data: dict[str, Any] = {"sensor": TILT, "time": _at(seconds), "value": value, "sequence": 100 + sequence, "boot": 1}
+    data: dict[str, Any] = {
+        "sensor": TILT,
+        "time": _at(seconds),
+        "value": value,
+        "sequence": 100 + sequence,
+        "boot": 1,
+    }
     if not headers:
         data = {"specversion": "1.0", "type": "city.facility.reading.v1", "id": f"{sequence}", "data": data}
     return Observed(sequence, BRIDGE, "readings", micros(_at(seconds)), headers, orjson.dumps(data))

@@ -151,7 +151,7 @@ def test_no_stored_type_is_forgotten() -> None:
 
 
 def test_a_message_of_the_log_carries_all_of_its_record_in_headers() -> None:
-    record = HAPPENED[0]
+    record = next(one for one in HAPPENED if one.id == "facility-0-2-0")
     headers = headers_of(log_head_of(record))
     assert headers == {
         "ce-specversion": "1.0",

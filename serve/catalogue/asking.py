@@ -1,0 +1,71 @@
+"""What asking a source takes beside the bytes: pages, queries, what changed of it, and words without its key."""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, quote_plus, unquote
+
+import polars as pl
+
+from actors.catalogue.reading.answers import envelope
+from schemas.dataset import Dataset, FromDatabase, FromFile, FromHttp
+from schemas.errors import InvalidError, UnavailableError
+from streams.connectors.fetching import Fetched
+
+
+def queried(connector: FromDatabase, uri: str, mark: str, most: int) -> Fetched | None:
+    """The rows that a query gives, as Parquet, or None where they are those of `mark`.
+
+    Raises `InvalidError` for a query that does not read, or gives more than `most` bytes, and `UnavailableError`.
+    """
+    if not connector.query.lstrip(" \t\r\n(").lower().startswith(("select", "with")):
+        raise InvalidError("a connector's query reads (SELECT), and changes nothing")
+    try:
+        rows = pl.read_database_uri(connector.query, uri, engine="connectorx")
+    except Exception as error:  # drivers raise what they like; their words may hold the password
+        raise UnavailableError(f"the database gives nothing ({type(error).__name__})", 60) from None
+    sink = io.BytesIO()
+    rows.write_parquet(sink)
+    if (size := len(sink.getvalue())) > most:
+        raise InvalidError(f"the query gives {size:,} bytes, at most {most:,} are read: ask for fewer")
+    now = hashlib.sha256(sink.getvalue()).hexdigest()
+    return None if now == mark else Fetched((sink.getvalue(),), now, "database · 데이터베이스")
+
+
+def more_of(connector: FromHttp) -> Callable[[bytes, int], bool]:
+    """Whether a page is followed by another: rows are lacking of the total that it tells, or else it is full."""
+    come = 0
+
+    def more(page: bytes, _: int) -> bool:
+        nonlocal come
+        told = envelope(page, connector)
+        come += len(told.records)
+        size = told.size or (connector.paging.rows if connector.paging is not None else 0)
+        return bool(told.records) and (come < told.total if told.total is not None else len(told.records) >= size > 0)
+
+    return more
+
+
+def declared_in(facts: Dataset) -> str:
+    """What the rows of a declaration depend on, in a few letters: another one, and they are read again."""
+    said = facts.model_dump_json(
+        include={"columns", "key", "mode", "rules", "geometry", "inside", "connector", "newest"}
+    )
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def signature(folder: Path | None, connector: FromFile) -> tuple[object, ...]:
+    """What changes with a file, without reading it."""
+    try:
+        stat = ((folder or Path()) / connector.file).stat()
+    except (OSError, ValueError) as error:
+        return (str(error),)
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def without(said: str, key: str | None) -> str:
+    """Words without a key, however it is written: a provider may repeat it."""
+    for written in {key, quote(key, safe=""), quote_plus(key), unquote(key)} if key else ():
+        said = said.replace(written, "…")
+    return said
