@@ -26,11 +26,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 run: setup ## Start the city here and print what to open; Ctrl-C stops it and keeps its data
 	@$(BIN)/bomnae up
 
-test: setup ## All tests
-	$(BIN)/pytest tests
+test: setup unit ## All tests
+	$(BIN)/pytest tests --ignore=tests/unit
 
 unit: setup ## The fast tests: no server, no Ray
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit --numprocesses=auto
 
 lint: setup ## Style and the direction of imports
 	$(BIN)/ruff check

@@ -176,12 +176,6 @@ class FromHttp(Layout):
     paging: Paging | None = None
 
 
-class FromNats(Layout):
-    """Each message on `city.raw.catalogue.<dataset>.rows` carries rows."""
-
-    by: Literal["nats"] = "nats"
-
-
 class FromDatabase(Frozen):
     """A query (SELECT) of a database whose URI is in an environment variable."""
 
@@ -197,7 +191,7 @@ class FromCity(Frozen):
     table: Annotated[str, Field(pattern=r"^(facility|road|statistic)\.[a-z-]+$")]
 
 
-Connector = Annotated[FromFile | FromHttp | FromNats | FromDatabase | FromCity, Field(discriminator="by")]
+Connector = Annotated[FromFile | FromHttp | FromDatabase | FromCity, Field(discriminator="by")]
 
 
 class Chart(Frozen):

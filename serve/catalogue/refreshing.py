@@ -19,7 +19,7 @@ from actors.catalogue.reading.city import Bounds
 from actors.catalogue.state import listing_of, object_of
 from schemas.base import Command
 from schemas.catalogue import RecordFailure, RecordRefresh, RecordUnchanged, Refresh, ThinVersions
-from schemas.dataset import Dataset, FromCity, FromDatabase, FromFile, FromHttp, FromNats, Layout, Shapes
+from schemas.dataset import Dataset, FromCity, FromDatabase, FromFile, FromHttp, Layout, Shapes
 from schemas.errors import BomnaeError, ConflictError, InvalidError, TooManyRequestsError, UnavailableError
 from schemas.packs.load import head_of
 from schemas.settings import Settings, secret
@@ -109,7 +109,7 @@ class Refresher:
 
     def _due(self, one: Standing) -> bool:
         connector, now = one.facts.connector, self._backend.now()
-        if one.row["retired_at"] is not None or connector is None or isinstance(connector, FromCity | FromNats):
+        if one.row["retired_at"] is not None or connector is None or isinstance(connector, FromCity):
             return False
         changed = False
         if isinstance(connector, FromFile):

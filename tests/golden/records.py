@@ -134,7 +134,7 @@ def _others() -> tuple[d.Dataset, d.Dataset, d.Dataset]:
     lamps = d.FromFile(format="xlsx", sheet="가로등", file="lamps/2026.xlsx")
     return (
         _facts(connector=lamps, columns=shapes, geometry=d.Shapes(column="shape", crs="EPSG:5179"), map=d.Map()),
-        _facts(connector=d.FromNats(format="xml"), synthetic=True),
+        _facts(connector=d.FromHttp(format="xml", url="https://stops.example/xml"), synthetic=True),
         _facts(reading=d.Layout(format="csv", encoding="cp949"), chart=d.Chart(mark="line", x="name")),
     )
 
