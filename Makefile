@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := ingest commands feed recovery scale http search search_quality statistics
+BENCHES := ingest commands feed recovery scale http search search_quality statistics siting
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test unit lint types bench soak

@@ -86,8 +86,8 @@ class Range(Frozen):
 
     rule: Literal["range"] = "range"
     column: str
-    low: float | None = None
-    high: float | None = None
+    low: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    high: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class OneOf(Frozen):

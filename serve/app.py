@@ -26,6 +26,7 @@ from serve.routes import (
     cameras,
     cases,
     catalogue,
+    dataset_input,
     datasets,
     encodings,
     erasures,
@@ -51,7 +52,7 @@ from serve.secret import read_secret
 from serve.siting.run import Solving
 
 _OF_PLACES = (facilities, sensors, alarms, readings, roads, works, snow)
-_OF_DATA = (catalogue, datasets, population, population_sources, siting)
+_OF_DATA = (catalogue, datasets, dataset_input, population, population_sources, siting)
 _OF_PERSONS = (cases, searches, watches, journeys, cameras, encodings, sightings, erasures)
 
 _EXPOSED = (

@@ -26,6 +26,7 @@ _WORDS: Mapping[str, Any] = {
     "operator": "Waterworks",
     "by": "duty-officer",
     "unit": "degree",
+    "token": "0123456789abcdef",
     "lon": 127.7290,
     "lat": 37.8880,
     "area": "4211051000",

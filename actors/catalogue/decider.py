@@ -1,7 +1,6 @@
 """The catalogue's decider: what a command leads to, and what time alone does."""
 
 from datetime import date, datetime, time
-from itertools import pairwise
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
@@ -162,9 +161,12 @@ def superfluous(known: Known, clock: int, days: int) -> list[Version]:
     """The versions that `ThinVersions` forgets at a moment; the newest is never one of them."""
     return [
         one
-        for one, after in pairwise(known.versions)
-        if (age_us := clock - after.since) > days * _DAY
-        or (age_us > _DAY and _within(_HOUR if age_us <= _WEEK else _DAY, one.since, after.since))
+        for one in known.versions[:-1]
+        if one.until is not None
+        and (
+            (age_us := clock - one.until) > days * _DAY
+            or (age_us > _DAY and _within(_HOUR if age_us <= _WEEK else _DAY, one.since, one.until))
+        )
     ]
 
 

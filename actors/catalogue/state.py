@@ -27,6 +27,13 @@ class Version:
     refresh: Refresh
     since: int
     until: int | None = None
+    _told: str = field(default="", repr=False, compare=False)
+
+    @property
+    def told(self) -> str:
+        """The refresh as JSON, made once: it never changes, and a dataset may have thousands."""
+        self._told = self._told or self.refresh.model_dump_json()
+        return self._told
 
 
 @dataclass(slots=True)
@@ -80,7 +87,7 @@ class State:
         """Everything that a dataset's digest covers, as canonical JSON."""
         known = self.datasets[key[2]]
         fields: list[object] = [known.facts.model_dump_json(), known.registered_at, known.modified_at]
-        fields += [[one.refresh.model_dump_json(), one.since, one.until] for one in known.versions]
+        fields += [[one.told, one.since, one.until] for one in known.versions]
         fields += [known.opened, known.seen_at, known.late_since, known.down_since, known.down_why]
         fields += [known.columns_changed_at, known.retired_at, known.retired_why, known.superseded_by, known.seeded]
         return orjson.dumps([*key, fields])

@@ -51,16 +51,7 @@ def _dataset(name: str, known: Known) -> pa.Table:
 
 
 def _versions(name: str, known: Known) -> pa.Table:
-    rows = [
-        {
-            "dataset": name,
-            "since": one.since,
-            "until": one.until,
-            "refresh": one.refresh.model_dump_json(),
-            **_figures(one.refresh),
-        }
-        for one in known.versions
-    ]
+    rows = [{"dataset": name, "since": one.since, "until": one.until, **_figures(one)} for one in known.versions]
     return pa.Table.from_pylist(rows, VERSIONS)
 
 
@@ -78,7 +69,8 @@ def load(saved: dict[str, pa.Table]) -> State:
     return state
 
 
-def _figures(refresh: Refresh) -> dict[str, Any]:
+def _figures(version: Version) -> dict[str, Any]:
+    refresh = version.refresh
     findings = [one.model_dump() for one in refresh.findings]
     return {
         "version": refresh.version,
@@ -88,7 +80,7 @@ def _figures(refresh: Refresh) -> dict[str, Any]:
         "completeness": refresh.completeness,
         "found": sum(one.rows for one in refresh.findings),
         "findings": orjson.dumps(findings).decode(),
-        "refresh": refresh.model_dump_json(),
+        "refresh": version.told,
     }
 
 

@@ -1,4 +1,4 @@
-"""Layout a city pack: its tables and a head, checked against each other."""
+"""Reading a city pack: its tables and a head, checked against each other."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import orjson
 import polars as pl
 import shapely
@@ -124,9 +123,11 @@ def _few(told: pl.DataFrame) -> pl.DataFrame:
 
 def _simple(shapes: Any) -> Any:
     """Without what is smaller than a pixel of the picture: drawing takes its time by points, not by shapes."""
-    west, south, east, north = shapely.total_bounds(shapes)
-    pixel = max(east - west, north - south) / _PIXELS
-    return shapely.simplify(shapes, pixel) if np.isfinite(pixel) and pixel > 0 else shapes
+    placed = shapes[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+    if not len(placed):
+        return shapes
+    west, south, east, north = shapely.total_bounds(placed)
+    return shapely.simplify(shapes, max(east - west, north - south) / _PIXELS)
 
 
 def _clockwise(shapes: Any) -> Any:

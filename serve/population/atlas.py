@@ -74,14 +74,14 @@ class Atlas:
     async def walks(self) -> tuple[str, Walks] | None:
         """The ways along the city's roads, with a name for their state; None where no lines are known.
 
-        The lines of the segments that are registered, and those of the dataset `streetlight-chains`.
+        The lines of the segments that are registered, and those of the datasets `ROAD_LINES`.
         """
         segments = self._backend.view("road").tables["segments"]
-        found = self._newest(ROAD_LINES)
         shapes: list[str] = []
-        if found is not None:
-            rows = await self._desk.shelf.rows(ROAD_LINES, found[1])
-            shapes = rows["_wkt"].drop_nulls().to_list() if "_wkt" in rows.columns else []
+        for name in ROAD_LINES:
+            if (found := self._newest(name)) is not None:
+                rows = await self._desk.shelf.rows(name, found[1])
+                shapes += rows["_wkt"].drop_nulls().to_list() if "_wkt" in rows.columns else []
         lines = await asyncio.to_thread(lines_of, segments, shapes)
         if lines is None:
             return None

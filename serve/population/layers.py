@@ -15,8 +15,8 @@ from schemas.facility import FacilityKind
 from serve.siting.distances import Walks
 
 KINDS: frozenset[str] = frozenset(get_args(FacilityKind))
-ROAD_LINES = "streetlight-chains"
-"""The dataset of lines that lead people beside the roads that are registered."""
+ROAD_LINES = ("streetlight-chains", "bus-segments")
+"""The datasets of lines that lead people beside the roads that are registered; those of buses join the others."""
 LAYER = pl.Schema(
     {"facility": pl.String, "name": pl.String, "lon": pl.Float64, "lat": pl.Float64, "synthetic": pl.Boolean}
 )

@@ -7,11 +7,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from schemas.errors import InvalidError
+from schemas.siting import WALK_M_PER_MIN
 
 F8 = NDArray[np.float64]
-
-WALK_M_PER_MIN = 67.0
-"""4 km/h, a common assumption for walking in access studies; ours to choose, and told with each answer."""
 
 
 @dataclass(frozen=True, slots=True)

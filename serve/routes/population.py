@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from schemas.base import EntityId
 from schemas.population import Measure, SourceFacts
+from schemas.siting import WALK_M_PER_MIN
 from serve import openapi_population
 from serve.backend import View
 from serve.catalogue.standing import audience_of
@@ -17,7 +18,6 @@ from serve.population import formats, reached
 from serve.population.areas import Areas
 from serve.population.asking import asked_of, box_of, source_of
 from serve.population.atlas import Atlas
-from serve.population.overlay import WALK_M_PER_MIN
 from serve.population.query import Answer, Asked, answer, chosen
 from serve.population.suppress import Protected, told_days
 from serve.reading import Moment, frame, view_of

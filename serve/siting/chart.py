@@ -20,6 +20,13 @@ _PANELS = (
     ("farthest_m", "최장 거리 longest way (m)", ",.0f"),
 )
 _ROLES = {"existing": ("기존 existing", "#0b6e4f"), "chosen": ("선정 chosen", "#b3261e")}
+_GROUPS = {
+    "nearer": ("가까워짐 nearer", "#2f6fde"),
+    "same": ("그대로 as before", "#9aa3af"),
+    "out": ("도달 밖 out of reach", "#e0b80e"),
+}
+SIDE = 640
+_LEAST_DEGREES = 0.002
 
 
 def comparison(kind: str, measures: Sequence[Measures]) -> dict[str, Any]:
@@ -60,52 +67,58 @@ def comparison(kind: str, measures: Sequence[Measures]) -> dict[str, Any]:
 
 
 def chosen_map(answer: Mapping[str, Any], model: str) -> dict[str, Any]:
-    """A Vega-Lite map of `answer.collection`: demand as dots by metres gained, and the sites of one model over them."""
+    """A Vega-Lite map of `answer.collection`: who comes nearer, who is out of reach, and the sites of one model.
+
+    It shows the surroundings of the sites; demand far from all of them lies outside.
+    """
     demand, sites = [], []
     for feature in answer["features"]:
         (lon, lat), told = feature["geometry"]["coordinates"], feature["properties"]
         if told["what"] == "demand" and model in told["models"]:
-            gain = told["models"][model]["gain_m"]
-            demand.append({"lon": lon, "lat": lat, "demand": told["demand"], "gain_m": gain})
+            group = _group(told["models"][model])
+            demand.append({"lon": lon, "lat": lat, "demand": told["demand"], "group": _GROUPS[group][0]})
         elif told["what"] == "site" and (told["role"] == "existing" or model in told["chosen_by"]):
-            role = "existing" if told["role"] == "existing" else "chosen"
-            sites.append({"lon": lon, "lat": lat, "role": _ROLES[role][0], "id": told["id"]})
-    at = {
-        "longitude": {"field": "lon", "type": "quantitative"},
-        "latitude": {"field": "lat", "type": "quantitative"},
-    }
+            sites.append({"lon": lon, "lat": lat, "role": _ROLES[told["role"]][0], "id": told["id"]})
+    size = {"field": "demand", "type": "quantitative", "title": "수요 demand", "scale": {"range": [8, 300]}}
     dots = {
         "data": {"values": demand},
-        "mark": {"type": "circle", "opacity": 0.75},
-        "encoding": at
-        | {
-            "size": {"field": "demand", "type": "quantitative", "title": "수요 demand", "scale": {"range": [8, 220]}},
-            "color": {
-                "field": "gain_m",
-                "type": "quantitative",
-                "title": "줄어든 거리 metres gained",
-                "scale": {"scheme": "blues"},
-            },
-        },
+        "mark": {"type": "circle", "opacity": 0.75, "clip": True},
+        "encoding": _AT | {"size": size, "color": _coloured("group", _GROUPS)},
     }
     marks = {
         "data": {"values": sites},
-        "mark": {"type": "point", "filled": True, "size": 130, "shape": "triangle-up", "stroke": "white"},
-        "encoding": at
-        | {
-            "color": {
-                "field": "role",
-                "type": "nominal",
-                "title": None,
-                "scale": {"domain": [one[0] for one in _ROLES.values()], "range": [one[1] for one in _ROLES.values()]},
-            }
-        },
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 150, "shape": "triangle-up", "stroke": "white"},
+        "encoding": _AT | {"color": _coloured("role", _ROLES)},
     }
     return {
-        "width": 640,
-        "height": 640,
+        "width": SIDE,
+        "height": SIDE,
         "title": {"text": f"{answer['about']['kind']} · {LABELS[model]}", "anchor": "start"},
-        "projection": {"type": "mercator"},
+        "projection": {"type": "mercator", "fit": _frame(sites or demand), "size": [SIDE, SIDE]},
         "layer": [dots, marks],
         "resolve": {"scale": {"color": "independent"}},
     }
+
+
+def _group(told: Mapping[str, Any]) -> str:
+    if not told["served"]:
+        return "out"
+    return "same" if told["gain_m"] == 0 else "nearer"
+
+
+def _coloured(name: str, kinds: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    scale = {"domain": [label for label, _ in kinds.values()], "range": [colour for _, colour in kinds.values()]}
+    return {"field": name, "type": "nominal", "title": None, "scale": scale}
+
+
+def _frame(places: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A ring around places with a quarter of their extent beside them, clockwise, as d3 wants it."""
+    lons, lats = [one["lon"] for one in places], [one["lat"] for one in places]
+    wide = (max(lons) - min(lons)) / 4 + _LEAST_DEGREES
+    high = (max(lats) - min(lats)) / 4 + _LEAST_DEGREES
+    west, east, south, north = min(lons) - wide, max(lons) + wide, min(lats) - high, max(lats) + high
+    ring = [[west, south], [west, north], [east, north], [east, south], [west, south]]
+    return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": {}}
+
+
+_AT = {"longitude": {"field": "lon", "type": "quantitative"}, "latitude": {"field": "lat", "type": "quantitative"}}

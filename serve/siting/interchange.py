@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from serve.siting.problem import Deadline, Flags, Floats
+from serve.siting.problem import GAP, Deadline, Flags, Floats
 
 _LEAST = 1e-9
 """A move must be better by more than this share of the objective, or rounding would go in circles."""
@@ -20,6 +20,7 @@ class Choice:
     """What may be chosen: `costs` (n × m) of serving a point from a site, `unserved` (n) of serving it from none.
 
     Existing sites (m) are always open. At most `number` others, `prices` (m) of which sum to no more than `budget`.
+    `whole` is set where the objective is what is left of it after the costs, as in MCLP.
     """
 
     costs: Floats
@@ -28,6 +29,11 @@ class Choice:
     prices: Floats
     number: float
     budget: float
+    whole: float | None = None
+
+    def slack(self, cost: float) -> float:
+        """How much cheaper a better set could be and the objective still count as optimal."""
+        return GAP * (cost if self.whole is None else self.whole - cost)
 
     def total(self, open_: Flags) -> float:
         """The cost of serving everybody from the cheapest open site, or from none."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve.siting.interchange import Choice, search
-from serve.siting.problem import GAP, Deadline, Flags, Floats
+from serve.siting.problem import Deadline, Flags, Floats
 
 _NEAR = 4
 _LEAST_NEAR = 30
@@ -30,6 +30,7 @@ _AGAIN = 50
 class Bounded:
     """The best set known and its cost, a bound below which there is none, and what is left to decide.
 
+    `closed`: the best set known is proven to be the best.
     `out` and `inside` (m): sites that no better set has, or that each has. `points` and `sites`: the pairs that a
     better set may serve; `spare` (n): points that it may leave unserved.
     """
@@ -37,16 +38,12 @@ class Bounded:
     best: Flags
     cost: float
     bound: float
+    closed: bool
     out: Flags
     inside: Flags
     points: NDArray[np.intp]
     sites: NDArray[np.intp]
     spare: Flags
-
-    @property
-    def closed(self) -> bool:
-        """Whether the best set known is proven to be the best."""
-        return self.cost - self.bound <= GAP * self.cost
 
 
 class _Pairs:
@@ -95,7 +92,7 @@ def bounded(choice: Choice, deadline: Deadline) -> Bounded:
             bound, kept = value, price
         else:
             tired += 1
-        if cost - max(bound, 0.0) <= GAP / 10 * cost or not deadline.left():
+        if cost - max(bound, 0.0) <= choice.slack(cost) / 2 or not deadline.left():
             break
         if tired >= _PATIENCE:
             step, tired, price, direction = step / 2, 0, kept, np.zeros_like(price)
@@ -154,4 +151,4 @@ def _reduced(choice: Choice, pairs: _Pairs, best: Flags, cost: float, price: Flo
     more = np.maximum(choice.costs - price[:, None], 0.0) + np.maximum(extra, 0.0)[None, :]
     points, sites = np.nonzero((more <= slack) & ~out[None, :] & (choice.costs < choice.unserved[:, None]))
     spare = choice.unserved - price <= slack
-    return Bounded(best, cost, bound, out, inside, points, sites, spare)
+    return Bounded(best, cost, bound, cost - bound <= choice.slack(cost), out, inside, points, sites, spare)

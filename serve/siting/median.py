@@ -28,11 +28,10 @@ def median(problem: Problem, deadline: Deadline) -> Found:
 def coverage(problem: Problem, deadline: Deadline) -> Found:
     """The most demand within reach, by slots, without capacities."""
     weighted = problem.demand * problem.slot_weights
-    missed = np.zeros_like(problem.distances)
+    missed, whole = np.zeros_like(problem.distances), float(problem.weights.sum())
     for slot, reach in enumerate(problem.reach):
         missed += weighted[:, slot, None] * (problem.distances > reach)
-    found = chosen(choice(problem, missed, problem.weights), deadline)
-    whole = float(problem.weights.sum())
+    found = chosen(replace(choice(problem, missed, problem.weights), whole=whole), deadline)
     return replace(found, objective=whole - found.objective, bound=whole - found.bound)
 
 
@@ -83,7 +82,7 @@ def _decided(choice: Choice, known: Bounded, deadline: Deadline) -> Found:
         program.at_most(sites[new], np.ones(len(new)), choice.number)
     if np.isfinite(choice.budget):
         program.at_most(sites[new], choice.prices[new], choice.budget)
-    told = program.solve(deadline.left(), (sites, known.best.astype(np.float64)))
+    told = program.solve(deadline.left(), (sites, known.best.astype(np.float64)), choice.slack(known.cost) / 2)
     # Without a solution no set among what was left is better than the one known.
     bound = known.cost if told.status == "infeasible" else max(known.bound, min(told.bound + levels.base, known.cost))
     open_ = known.best if told.x is None else (told.x[sites] > 0.5) | choice.existing

@@ -35,7 +35,7 @@ def solve(problem: Problem) -> Solution:
     chosen = () if found.open is None else tuple(int(site) for site in np.flatnonzero(open_ & ~problem.existing))
     objective, bound = (None, None) if found.open is None else (_plain(found.objective), _plain(found.bound))
     gap = None if objective is None or bound is None else _gap(objective, bound)
-    korean, english = reason or said(problem, status, gap, found.open is not None)
+    korean, english = reason or said(problem, status, gap, None if found.open is None else len(chosen))
     return Solution(
         model=problem.model,
         status=status,

@@ -70,13 +70,16 @@ class Program:
             np.zeros(count),
         )
 
-    def solve(self, seconds: float, start: tuple[Ints, Floats] | None = None) -> "Outcome":
-        """The best solution within the time; `start` sets some columns to values of a known solution."""
+    def solve(self, seconds: float, start: tuple[Ints, Floats] | None = None, within: float = 0.0) -> "Outcome":
+        """The best solution within the time, proven but for `within`, or for a tenth of `GAP` of the objective.
+
+        `start` sets some columns to values of a known solution.
+        """
         solver = _Silent()  # type: ignore[no-untyped-call]
         for name, value in {
             "time_limit": max(seconds, 0.01),
-            "mip_rel_gap": GAP / 10,
-            "mip_abs_gap": 1e-9,
+            "mip_rel_gap": 0.0 if within else GAP / 10,
+            "mip_abs_gap": within or 1e-9,
             "mip_feasibility_tolerance": _TOLERANCE,
             "primal_feasibility_tolerance": _TOLERANCE,
             "dual_feasibility_tolerance": _TOLERANCE,

@@ -48,13 +48,13 @@ def _out_of_reach(problem: Problem) -> Said | None:
     )
 
 
-def said(problem: Problem, status: Status, gap: float | None, found: bool) -> Said:
-    """How far to trust a solution; `found` says whether there is one."""
+def said(problem: Problem, status: Status, gap: float | None, chosen: int | None) -> Said:
+    """How far to trust a solution; `chosen` is the number of its new sites, None where there is none."""
     if status == "infeasible":
         return _too_full(problem)
     if status == "optimal":
-        return "최적해임이 증명되었습니다", "proven optimal"
-    if not found:
+        return _proven(problem, chosen or 0)
+    if chosen is None:
         return (
             "시간 제한 안에 해를 찾지 못했습니다: 제한 시간·용량·설치 수를 늘리거나 지점을 줄이십시오",
             "no solution was found in the time: raise the time limit, capacity or number, or give fewer points",
@@ -69,6 +69,23 @@ def said(problem: Problem, status: Status, gap: float | None, found: bool) -> Sa
     return (
         f"문제가 커서 근사 해법(휴리스틱)으로 풀었습니다({korean}): 지점이나 후보지를 줄이면 정확히 풉니다",
         f"found by a heuristic, {english}: too large to be solved exactly, give fewer points or candidates",
+    )
+
+
+def _proven(problem: Problem, chosen: int) -> Said:
+    korean, english = "최적해임이 증명되었습니다", "proven optimal"
+    if problem.number is None or chosen == problem.number:
+        return korean, english
+    if chosen > problem.number:
+        return (
+            f"{korean}: 요청한 {problem.number}곳보다 많은 {chosen}곳이 필요합니다",
+            f"{english}: {chosen} new sites are needed, more than the {problem.number} asked for",
+        )
+    if problem.budget is not None:  # it may be the budget that ends there
+        return korean, english
+    return (
+        f"{korean}: 요청한 {problem.number}곳 가운데 {chosen}곳이면 되고, 더 열어도 나아지지 않습니다",
+        f"{english}: {chosen} of the {problem.number} asked for are enough, more would not better the objective",
     )
 
 

@@ -27,7 +27,7 @@ def catalogue() -> list[Step]:
     permits = d.FromDatabase(uri_env="BOMNAE_KEY_PERMITS", query="SELECT name FROM permits")
     return [
         _of(STOPS, 0, c.RegisterDataset, facts=stops),
-        _of("lamps", 1, c.RegisterDataset, facts=lamps),
+        _of("lamps", 1, c.RegisterDataset, facts=lamps, seed=True),
         _of("crossings", 2, c.RegisterDataset, facts=crossings),
         _of("budget", 3, c.RegisterDataset, facts=budget),
         _of("permits", 4, c.RegisterDataset, facts=_facts(connector=permits)),
@@ -35,7 +35,7 @@ def catalogue() -> list[Step]:
         _of(STOPS, 10, c.RecordFailure, reason="503 Service Unavailable"),
         _of(STOPS, 60.5, c.RecordRefresh, refresh=first),
         _of(STOPS, 120, c.RecordUnchanged),
-        _of("budget", 130, c.RecordRefresh, refresh=_refresh(C, rows=0, received=0, dropped=0, completeness=0.0)),
+        _of("budget", 130, c.RecordRefresh, refresh=_refresh(C, rows=0, dropped=42, completeness=0.0, uploaded=True)),
         _of(STOPS, 200, c.RecordRefresh, refresh=second),
         (6_000, None),
         _of(STOPS, 6_100, c.RecordRefresh, refresh=second.model_copy(update={"took_s": 2.0})),

@@ -39,6 +39,11 @@ def register(minutes: float = 0, dataset: str = STOPS, by: str = "operator", **m
     return RegisterDataset(**at(minutes, dataset, by), facts=facts(**more))
 
 
+def seed(minutes: float = 0, dataset: str = STOPS, **more: Any) -> RegisterDataset:
+    """What a pack says."""
+    return RegisterDataset(**at(minutes, dataset, "pack"), facts=facts(**more), seed=True)
+
+
 def connected(minutes: float = 0, dataset: str = STOPS, interval_s: int = 3_600, **more: Any) -> RegisterDataset:
     return register(minutes, dataset, **{"connector": HTTP, "interval_s": interval_s, **more})
 

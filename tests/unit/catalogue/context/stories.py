@@ -21,6 +21,7 @@ from tests.unit.catalogue.context.scenario import (
     refresh,
     register,
     retire,
+    seed,
     thin,
     unchanged,
 )
@@ -48,7 +49,14 @@ opening = st.tuples(days, days).map(
 )
 findings = st.sampled_from([(), ({"kind": "outside", "column": None, "action": "kept", "rows": 3},)])
 commands = st.one_of(
-    st.builds(lambda when, name, some, open_: register(when, name, **some, **open_), minutes, names, declared, opening),
+    st.builds(
+        lambda say, when, name, some, open_: say(when, name, **some, **open_),
+        st.sampled_from([register, register, seed]),
+        minutes,
+        names,
+        declared,
+        opening,
+    ),
     st.builds(
         refresh,
         minutes,
@@ -61,6 +69,7 @@ commands = st.one_of(
         header=st.sampled_from([("name",), ("name", "경도")]),
         schema_digest=st.sampled_from(["0" * 64, NUMBER]),
         completeness=st.floats(0, 1),
+        uploaded=st.booleans(),
         took_s=st.floats(0, 1e6),
     ),
     st.builds(unchanged, minutes, names),
@@ -71,7 +80,7 @@ commands = st.one_of(
 moments = minutes.map(lambda when: NOON + timedelta(minutes=when))
 steps = st.one_of(commands, moments)
 known_at_first = st.builds(
-    lambda some, open_: [register(0, STOPS, **some, **open_), register(0, SHELTERS)], declared, opening
+    lambda some, open_: [seed(0, STOPS, **some, **open_), register(0, SHELTERS)], declared, opening
 )
 stories = st.one_of(st.lists(steps, max_size=25), st.builds(list.__add__, known_at_first, st.lists(steps, max_size=25)))
 """In any order of their times: the clocks of those who command are not one clock."""

@@ -26,6 +26,7 @@ from tests.unit.catalogue.context.scenario import (
     refresh,
     register,
     retire,
+    seed,
     thin,
     unchanged,
 )
@@ -43,6 +44,22 @@ def test_a_dataset_is_registered_with_who_did_it_and_is_seen_as_declared():
 
 def test_registering_the_same_again_changes_nothing_whoever_asks():
     given(register()).when(register(5, by="somebody")).then_nothing()
+
+
+def test_what_a_pack_says_makes_a_dataset_known_and_changes_what_a_pack_said():
+    city = given()
+    (event,) = city.when(seed()).then("dataset-registered")
+    assert (event.by, event.seed, city.row()["seeded"]) == ("pack", True, True)
+    city.when(seed(1)).then_nothing()
+    city.when(seed(2, en="All bus stops")).then("dataset-registered")
+    assert city.known().facts.title_en == "All bus stops"
+
+
+def test_a_pack_undoes_nothing_that_anybody_else_has_said_and_wakes_nothing_that_is_retired():
+    city = given(seed(), register(1, en="Our stops"))
+    city.when(seed(2, en="All bus stops")).then_nothing()
+    assert (city.known().facts.title_en, city.row()["seeded"]) == ("Our stops", False)
+    given(seed(), retire(1)).when(seed(2, en="All bus stops")).then_nothing()
 
 
 def test_registering_other_facts_corrects_it_and_leaves_its_rows_and_its_beginning():
@@ -103,6 +120,7 @@ def test_how_long_a_refresh_took_does_not_make_it_another():
         {"listing": D, "findings": [{"kind": "outside", "column": None, "action": "kept", "rows": 1}]},
         {"data_time": NOON},
         {"token": "89abcdef"},
+        {"uploaded": True},
     ],
     ids=lambda other: next(iter(other)),
 )
@@ -141,6 +159,15 @@ def test_columns_of_another_kind_are_flagged_though_none_is_gone_or_new():
     city = given(register(), refresh(1))
     changed, _ = city.when(refresh(5, schema_digest="1" * 64)).then("columns-changed", "dataset-refreshed")
     assert (changed.gone, changed.new) == ((), ())
+
+
+def test_an_upload_flags_columns_that_are_gone_or_new_but_not_their_kinds():
+    city = given(register(), refresh(1))
+    city.when(refresh(2, B, schema_digest="1" * 64, uploaded=True)).then("dataset-refreshed")
+    city.when(refresh(3, C, schema_digest="2" * 64)).then("dataset-refreshed")
+    city.when(refresh(4, A, schema_digest="3" * 64, uploaded=True, header=("x",))).then(
+        "columns-changed", "dataset-refreshed"
+    )
 
 
 def test_the_columns_of_the_first_refresh_and_those_that_stay_flag_nothing():
@@ -186,6 +213,14 @@ def test_whichever_way_it_answers_again_the_provider_is_restored_after_so_many_s
     restored, _ = city.when(answer).then("provider-restored", name)
     assert restored.down_s == 12.5 * 60
     assert (city.row()["down_since"], city.row()["down_why"]) == (None, None)
+
+
+def test_what_somebody_uploads_does_not_tell_that_the_provider_is_back():
+    city = given(connected(), refresh(1), failed(10))
+    city.when(refresh(11, B, uploaded=True)).then("dataset-refreshed")
+    city.when(refresh(12, B, uploaded=True)).then("dataset-confirmed")
+    assert city.row()["down_since"] == NOON + timedelta(minutes=10)
+    city.when(refresh(13, A)).then("provider-restored", "dataset-refreshed")
 
 
 def test_a_restoration_by_a_slower_clock_took_no_time_rather_than_less():

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from datetime import datetime
+from itertools import pairwise
 
 from hypothesis import given as for_all
 from hypothesis import settings
@@ -136,6 +137,11 @@ def test_versions_are_those_that_were_not_dropped_each_from_a_moment_of_its_own_
     for name, known in city.state.datasets.items():
         since = [one.since for one in known.versions]
         assert since == sorted(set(since))
+        assert [one.until is None for one in known.versions] == [
+            *(False for _ in since[1:]),
+            *(True for _ in since[:1]),
+        ]
+        assert all(one.until <= after.since for one, after in pairwise(known.versions))
         refreshed = [one.refresh for one in told if one.name == "dataset-refreshed" and one.dataset == name]
         dropped = [one.since for one in told if one.name == "versions-dropped" and one.dataset == name]
         assert len(refreshed) == len(since) + sum(map(len, dropped))
@@ -152,8 +158,8 @@ def test_a_provider_is_restored_once_after_it_failed_and_down_for_the_time_betwe
             down.setdefault(event.dataset, event.at)
         elif event.name == "provider-restored":
             assert event.down_s == (event.at - down.pop(event.dataset)).total_seconds()
-        elif event.name in {"dataset-refreshed", "dataset-confirmed"}:
-            assert event.dataset not in down
+        elif event.name == "dataset-refreshed":
+            assert event.refresh.uploaded or event.dataset not in down
 
 
 @for_all(stories)
@@ -167,7 +173,9 @@ def test_columns_are_flagged_just_when_a_refresh_has_others_than_the_one_before(
         elif event.name == "dataset-refreshed":
             before, now = columns.get(event.dataset, event.refresh), event.refresh
             change = flagged.pop(event.dataset, None)
-            assert (change is not None) == (before.schema_digest != now.schema_digest)
+            uploaded = before.uploaded or now.uploaded
+            other = before.header != now.header if uploaded else before.schema_digest != now.schema_digest
+            assert (change is not None) == (other and before.schema_digest != now.schema_digest)
             if change is not None:
                 assert set(before.header) - set(change.gone) | set(change.new) == set(now.header)
             columns[event.dataset] = now

@@ -83,6 +83,14 @@ def test_what_was_the_newest_for_long_stays_though_it_was_replaced_within_an_hou
     assert kept(city) == [50, 330]
 
 
+def test_a_version_says_until_when_it_held_also_when_the_next_one_is_forgotten():
+    city = refreshed(50, 70, 80, 130)
+    city.and_(thin(2 * DAY))
+    assert kept(city) == [50, 80, 130]
+    held = [row["until"] and (row["until"] - NOON) / timedelta(minutes=1) for row in city.table("versions")]
+    assert held == [70, 130, None]
+
+
 def test_thinning_again_changes_nothing():
     city = refreshed(5, 20, 50, 70, 80, 200, 210, 220)
     city.when(thin(2 * DAY)).then("versions-dropped")

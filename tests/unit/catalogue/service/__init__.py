@@ -1,0 +1,1 @@
+"""What serves the catalogue: refreshes, rows, places, pictures."""
