@@ -107,9 +107,9 @@ def counted(
 
 
 def _odd_share(counts: pl.Series) -> float:
-    """Of the counts above nought."""
-    some = counts.filter(counts > 0)
-    return float((some % 2 == 1).sum() / len(some)) if len(some) else 0.0
+    """Of the whole counts above nought; estimates with fractions are neither odd nor even."""
+    some = counts.filter((counts > 0) & (counts % 1 == 0))
+    return float((some % 2 == 1).sum() / len(some)) if len(some) * 2 > len(counts) else 0.5
 
 
 def _read(rows: pl.DataFrame, layout: Layout, day: date | None) -> pl.DataFrame:

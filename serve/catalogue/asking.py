@@ -2,9 +2,10 @@
 
 import hashlib
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, unquote
 
 import polars as pl
 
@@ -12,6 +13,9 @@ from actors.catalogue.reading.answers import envelope
 from schemas.dataset import Dataset, FromDatabase, FromFile, FromHttp
 from schemas.errors import InvalidError, UnavailableError
 from streams.connectors.fetching import Fetched
+
+_TELLING = 8
+"""Letters of a key that are too many to tell."""
 
 
 def queried(connector: FromDatabase, uri: str, mark: str, most: int) -> Fetched | None:
@@ -65,7 +69,9 @@ def signature(folder: Path | None, connector: FromFile) -> tuple[object, ...]:
 
 
 def without(said: str, key: str | None) -> str:
-    """Words without a key, however it is written: a provider may repeat it."""
-    for written in {key, quote(key, safe=""), quote_plus(key), unquote(key)} if key else ():
-        said = said.replace(written, "…")
+    """Words without a key, however it is written, and without its beginning where it was cut: providers repeat it."""
+    written = [(re.escape(one), quote(one, safe=""), quote(quote(one, safe=""))) for one in unquote(key or "")]
+    letters = [f"(?:{'|'.join(ways)})" for ways in written]
+    for length in range(len(letters), min(len(letters), _TELLING) - 1, -1) if letters else ():
+        said = re.sub("".join(letters[:length]), "…", said, flags=re.IGNORECASE)
     return said

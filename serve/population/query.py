@@ -161,7 +161,9 @@ def _serving(days: pl.DataFrame, slot: Slot, facts: SourceFacts, *, partial: boo
     missing = pl.lit(list(facts.hours), pl.List(pl.UInt8)).list.set_difference("hours").cast(pl.List(pl.Int16))
     doubtful = pl.concat_list(missing, missing.list.eval(pl.element() - 1), missing.list.eval(pl.element() + 1))
     has = pl.lit(list(slot.hours), pl.List(pl.Int16)).list.set_intersection(doubtful).list.len() == 0
-    served = days.filter(pl.col("whole") | has) if partial else days.filter("whole")
+    # Judged by the hours of today: those of a source may have been corrected since.
+    whole = pl.col("whole") & (missing.list.len() == 0)
+    served = days.filter(whole | has) if partial else days.filter(whole)
     return served.select(pl.lit(slot.id).alias("slot"), "day")
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from actors.population.grid import centres, geometries
 from schemas.errors import InvalidError
 from serve.population.areas import Areas
-from serve.population.formats import Frame, described, drawing, picture
+from serve.population.formats import MOST_ROWS, Frame, described, drawing, picture
 from serve.population.layers import Layer
 from serve.population.overlay import Overlay, overlay
 from serve.population.query import Answer
@@ -38,6 +38,8 @@ def reached(found: Answer, layer: Layer, walks: Walks | None, reach: Reach) -> t
             f"{len(cells):,} cells with {layer.rows.height:,} facilities are {pairs:,} ways, of which at most "
             f"{MOST_PAIRS:,} are measured: ask for an area or a bbox"
         )
+    if (rows := layer.rows.height * len(found.asked.slots)) > MOST_ROWS:
+        raise InvalidError(f"{rows:,} facilities by slot are more than {MOST_ROWS:,}: ask for fewer slots")
     start, end = np.column_stack(centres(cells)), layer.rows.select("lon", "lat").to_numpy()
     far = distances(start, end, walks if pairs else None)
     method = np.where(far.by_road, "roads", "straight-line")

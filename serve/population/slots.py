@@ -30,7 +30,7 @@ SLOTS: dict[str, Slot] = {
 }
 """Named slots; the borders are ours."""
 
-_HOURS = re.compile(r"^(\d{1,2})(?:-(\d{1,2}))?$")
+_HOURS = re.compile(r"^([0-9]{1,2})(?:-([0-9]{1,2}))?$")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAYS_KO = "월화수목금토일"
 

@@ -71,7 +71,7 @@ class FacilitiesQuery(Question):
         EntityId,
         Query(description="A kind of facility (`shelter`, `bridge`, …), or a dataset of points.", examples=["shelter"]),
     ]
-    reach_min: Annotated[float, Query(ge=1, le=60, description="Minutes that people walk.")] = 5.0
+    reach_min: Annotated[float, Query(ge=1, le=60, description="Minutes that people walk.")] = 10.0
     walk_m_per_min: Annotated[float, Query(ge=20, le=200, description="How fast; 67 is 4 km/h.")] = WALK_M_PER_MIN
     format: reached.Format = "json"
 
@@ -140,7 +140,8 @@ class _Ready:
 
     @property
     def key(self) -> tuple[Hashable, ...]:
-        return (self.counts.below, None if self.areas is None else self.areas.version)
+        versions = (None if one is None else one.version for one in (self.areas, self.named))
+        return (self.counts.below, *versions)
 
     def answer(self) -> Answer:
         return answer(self.source, self.facts, self.days, self.counts, self.asked)

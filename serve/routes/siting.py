@@ -1,12 +1,13 @@
 """Siting (입지): where the next facilities of a kind should stand, for whom, and what each choice is worth."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Awaitable
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 import polars as pl
 from fastapi import Query, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from schemas.errors import InvalidError
@@ -28,15 +29,16 @@ from serve.routing import router
 from serve.siting.answer import collection
 from serve.siting.asked import CandidatesOf, FromDataset, FromFacilities, FromPopulation, Siting
 from serve.siting.chart import chosen_map, comparison
-from serve.siting.compare import compared
-from serve.siting.distances import distances
+from serve.siting.distances import Distances, Walks, distances
 from serve.siting.places import candidates_of, demand_of, named, sites_of
 from serve.siting.prepare import demand_places, problems, site_places
+from serve.siting.problem import Problem
 from serve.siting.run import Solving
 from serve.statistics.formats import TYPES, VEGA
 
 routes = router("siting")
 Format = Literal["geojson", "vega", "svg", "png"]
+R = TypeVar("R")
 _GONE = 499
 """Nobody reads it."""
 
@@ -55,27 +57,26 @@ async def post_siting(
     measure, and what there is now. Sites say who comes to them, demand points how far they have it before and after.
     Nothing is kept of it.
     """
-    asked, told = await _resolved(request, body)
-    atlas: Atlas = request.app.state.atlas
-    ways = await atlas.walks() if asked.distance == "roads" else None
-    start, end = demand_places(asked), site_places(asked)
-    far = await asyncio.to_thread(distances, start, end, None if ways is None else ways[1], asked.detour)
-    posed = problems(asked, far.metres)
+    if model is not None and model not in body.models:
+        raise InvalidError(f"model {model!r} is not asked for: there are {', '.join(body.models)}")
     solving: Solving = request.app.state.solving
-    if (solved := await solving.solved(posed, request.is_disconnected)) is None:
-        return Response(status_code=_GONE)
-    measures = await asyncio.to_thread(compared, posed, solved)
+    with solving.place():
+        asked, told = await _checked(_resolved(request, body))
+        atlas: Atlas = request.app.state.atlas
+        ways = await atlas.walks() if asked.distance == "roads" else None
+        far, posed = await asyncio.to_thread(_posed, asked, None if ways is None else ways[1])
+        if (solved := await solving.solved(posed, request.is_disconnected)) is None:
+            return Response(status_code=_GONE)
+        solutions, measures = solved
 
     def produce() -> bytes:
-        said = collection(asked, far, posed, solved, measures)
+        said = collection(asked, far, posed, solutions, measures)
         said["about"] |= told
         if format == "geojson":
             return orjson.dumps(said)
         spec = comparison(asked.kind, measures) if draw == "comparison" else chosen_map(said, model or asked.models[0])
         return orjson.dumps(spec) if format == "vega" else render(spec, "svg" if format == "svg" else "png")
 
-    if model is not None and model not in asked.models:
-        raise InvalidError(f"model {model!r} was not asked for: there are {', '.join(asked.models)}")
     media = {"geojson": GEOJSON, "vega": VEGA}.get(format) or TYPES["svg" if format == "svg" else "png"]
     return Response(await asyncio.to_thread(produce), headers={"cache-control": "no-store"}, media_type=media)
 
@@ -86,7 +87,9 @@ async def _resolved(request: Request, body: Siting) -> tuple[SitingRequest, dict
     slots: tuple[Slot, ...] = body.slots
     if isinstance(body.demand, FromPopulation):
         found = await _counted(request, body.demand)
-        own, demand = demand_of(found, body.demand.weights)
+        if slots and body.demand.weights:
+            raise InvalidError("demand.weights and slots both weigh: give weights in one of them")
+        own, demand = await asyncio.to_thread(demand_of, found, body.demand.weights)
         if slots and [one.id for one in slots] != [one.id for one in own]:
             raise InvalidError(f"slots: the demand has the slots {', '.join(one.id for one in own)}: leave slots out")
         slots, told["demand"] = slots or own, found.described()
@@ -98,7 +101,7 @@ async def _resolved(request: Request, body: Siting) -> tuple[SitingRequest, dict
         candidates, told["candidates"] = candidates_of(rows, candidates), about
     existing = await _existing(request, body, told)
     terms = {name: getattr(body, name) for name in Terms.model_fields} | {"slots": slots}
-    return _checked(lambda: SitingRequest(**terms, demand=demand, candidates=candidates, existing=existing)), told
+    return SitingRequest(**terms, demand=demand, candidates=candidates, existing=existing), told
 
 
 async def _existing(request: Request, body: Siting, told: dict[str, Any]) -> tuple[Site, ...]:
@@ -114,7 +117,7 @@ async def _existing(request: Request, body: Siting, told: dict[str, Any]) -> tup
         return sites_of(rows.select(pl.col("facility").alias("id"), "lon", "lat"), existing.capacity)
     if isinstance(existing, FromDataset):
         rows, told["existing"] = await _points(request, existing, "existing")
-        return sites_of(rows, existing.capacity)
+        return sites_of(rows.with_columns(pl.format("기존 existing: {}", "id").alias("id")), existing.capacity)
     return existing
 
 
@@ -145,7 +148,7 @@ async def _points(request: Request, said: FromDataset, what: str) -> tuple[pl.Da
     one = standing_of(desk.standings(), said.dataset)
     found = await desk.rows(one, audience_of(request.state.principal), None, request.is_disconnected)
     rows, version = found if found is not None else (pl.DataFrame(), "")
-    if not rows.columns:
+    if rows.is_empty():
         raise InvalidError(f"{what}: dataset {said.dataset!r} holds no rows yet")
     shown = picked(rows, one.facts, AskedRows(said.where, bbox=_box(said.bbox)))
     about = {
@@ -165,11 +168,17 @@ def _box(said: str | None) -> Bbox | None:
         raise InvalidError(str(error)) from None
 
 
-def _checked(make: Callable[[], SitingRequest]) -> SitingRequest:
-    """Raises `InvalidError` where places that the city found do not fit together."""
+def _posed(asked: SitingRequest, roads: Walks | None) -> tuple[Distances, list[Problem]]:
+    far = distances(demand_places(asked), site_places(asked), roads, asked.detour)
+    return far, problems(asked, far.metres)
+
+
+async def _checked(resolving: Awaitable[R]) -> R:
+    """Raises `InvalidError` where places that the city found do not fit together, or into a question."""
     try:
-        return make()
-    except ValueError as error:
-        raise InvalidError(
-            str(error).removeprefix("1 validation error for SitingRequest\n").split(" [type=")[0]
-        ) from None
+        return await resolving
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise InvalidError(f"{where}: {said}" if where else said) from None

@@ -10,6 +10,9 @@ from schemas.siting import Model
 from serve.siting.models import solve
 from serve.siting.problem import Flags, Problem, Solution
 
+SECONDS = 10.0
+"""Longest time that one set is measured by one objective; without capacities it takes none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measures:
@@ -18,7 +21,8 @@ class Measures:
     `sites` and `cost` are those of the new sites. `covered` is the demand within reach (weighted by slot, as all here)
     and `share` its share of all, None without a reach. `mean_m` and `farthest_m` are the mean and longest way, None
     where there is no site, or where capacities leave somebody without one. `everybody` says whether all have a site
-    within reach. Capacities hold: people are sent where each objective by itself is best.
+    within reach. Capacities hold: people are sent where each objective by itself is best. What is not proven within
+    `SECONDS` is None, too.
     """
 
     of: Model | Literal["now"]
@@ -48,8 +52,9 @@ def measured(problem: Problem, open_: Flags, of: Model | Literal["now"]) -> Meas
     new = open_ & ~problem.existing
     reach = bool(np.isfinite(problem.reach).all())
     total = float(problem.weights.sum())
-    covered = _of(problem, open_, "mclp") if reach else None
-    metres = _of(problem, open_, "p-median")
+    covered = _of(problem, open_, "mclp").objective if reach else None
+    metres = _of(problem, open_, "p-median").objective
+    settled = _of(problem, open_, "lscp").status if reach else None
     return Measures(
         of=of,
         sites=int(new.sum()),
@@ -57,13 +62,13 @@ def measured(problem: Problem, open_: Flags, of: Model | Literal["now"]) -> Meas
         covered=covered,
         share=covered / total if covered is not None and total else None,
         mean_m=metres / total if metres is not None and total else None,
-        farthest_m=_of(problem, open_, "p-center"),
-        everybody=_of(problem, open_, "lscp") is not None if reach else None,
+        farthest_m=_of(problem, open_, "p-center").objective,
+        everybody={"optimal": True, "infeasible": False}.get(settled or ""),
     )
 
 
-def _of(problem: Problem, open_: Flags, model: Model) -> float | None:
-    """The objective of a model when these sites stand and no other can be added."""
+def _of(problem: Problem, open_: Flags, model: Model) -> Solution:
+    """What a model says when these sites stand and no other can be added; no objective where it is not proven."""
     settled = replace(
         problem,
         model=model,
@@ -73,5 +78,7 @@ def _of(problem: Problem, open_: Flags, model: Model) -> float | None:
         existing=np.ones(int(open_.sum()), dtype=bool),
         number=0,
         budget=None,
+        time_limit_s=min(problem.time_limit_s, SECONDS),
     )
-    return solve(settled).objective
+    found = solve(settled)
+    return found if found.status == "optimal" else replace(found, objective=None)

@@ -12,8 +12,8 @@ from schemas.siting import MAX_SITES, Candidate, DemandPoint, Site, Slot
 from serve.population.query import Answer
 from serve.siting.asked import CandidatesOf, FromDataset
 
-_LONGEST = 110
-"""Letters of a name, so that a number behind it fits."""
+_LONGEST = 90
+"""Letters of a name, so that a number behind it and a word before it fit."""
 
 
 def demand_of(found: Answer, weights: Sequence[float]) -> tuple[tuple[Slot, ...], tuple[DemandPoint, ...]]:
@@ -56,7 +56,7 @@ def named(rows: pl.DataFrame, facts: Dataset, asked: FromDataset, what: str) -> 
     if len(placed) > MAX_SITES:
         raise InvalidError(f"{what}: {len(placed):,} sites, at most {MAX_SITES:,}: give `where` or a bbox")
     name = pl.col(label).cast(pl.String) if label is not None else pl.lit(None, pl.String)
-    name = pl.coalesce(name, pl.lit(asked.dataset)).str.slice(0, _LONGEST)
+    name = pl.when(name.str.strip_chars() != "").then(name).otherwise(pl.lit(asked.dataset)).str.slice(0, _LONGEST)
     told = placed.select(name.alias("id"), pl.col("_lon").alias("lon"), pl.col("_lat").alias("lat"))
     number = pl.int_range(pl.len()).over("id") + 1
     again = pl.len().over("id") > 1

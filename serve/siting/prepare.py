@@ -5,6 +5,9 @@ import numpy as np
 from schemas.siting import SitingRequest
 from serve.siting.problem import Floats, Problem
 
+_EXACTLY = 1 + 1e-12
+"""Costs that are a budget exactly add up to a little more in binary fractions: .1 + .2 > .3."""
+
 
 def demand_places(asked: SitingRequest) -> Floats:
     """(lon, lat) of the demand points (n × 2)."""
@@ -37,7 +40,7 @@ def problems(asked: SitingRequest, metres: Floats) -> list[Problem]:
             cost=np.array([one.cost for one in asked.candidates] + [0.0] * len(asked.existing)),
             existing=np.arange(len(sites)) >= len(asked.candidates),
             number=asked.number,
-            budget=asked.budget,
+            budget=None if asked.budget is None else asked.budget * _EXACTLY,
             time_limit_s=asked.time_limit_s,
         )
         for model in asked.models

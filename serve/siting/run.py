@@ -5,10 +5,12 @@ import io
 import math
 import pickle
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from schemas.errors import InvalidError, UnavailableError
+from serve.siting.compare import SECONDS, Measures
 from serve.siting.problem import Problem, Solution
 from serve.statistics.worker import read, write
 
@@ -18,6 +20,7 @@ AT_ONCE = 1
 _LOOK_S = 0.1
 _MORE = 1.5
 """HiGHS looks at its clock between two steps, so that it may run over its limit."""
+Solved = tuple[list[Solution], list[Measures]]
 _ROOT = Path(__file__).parents[2]
 
 
@@ -27,21 +30,24 @@ class Solving:
     def __init__(self, at_once: int = AT_ONCE, memory_mb: int = MEMORY_MB) -> None:
         self._at_once, self._memory_mb, self._inside = at_once, memory_mb, 0
 
-    async def solved(self, problems: Sequence[Problem], gone: Callable[[], Awaitable[bool]]) -> list[Solution] | None:
-        """A solution for each problem; None where `gone` says that nobody waits any longer, and then nothing runs on.
-
-        Raises `UnavailableError` where all places are taken, `InvalidError` where it takes too much memory or time.
-        """
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place, for distances, solving and answer. Raises `UnavailableError` where all are taken."""
         if self._inside >= self._at_once:
             raise UnavailableError("another siting question is being solved: try again in a while", retry_after_s=10)
         self._inside += 1
         try:
-            return await self._run(problems, gone)
+            yield
         finally:
             self._inside -= 1
 
-    async def _run(self, problems: Sequence[Problem], gone: Callable[[], Awaitable[bool]]) -> list[Solution] | None:
-        limit_s = math.ceil(sum(one.time_limit_s for one in problems) * _MORE) + 30
+    async def solved(self, problems: Sequence[Problem], gone: Callable[[], Awaitable[bool]]) -> Solved | None:
+        """A solution for each problem, and how they compare.
+
+        None where `gone` says that nobody waits any longer, and then nothing runs on. Raises `InvalidError` where it
+        takes too much memory or time, or the numbers cannot be solved with.
+        """
+        limit_s = math.ceil(sum(one.time_limit_s for one in problems) * _MORE + 4 * (len(problems) + 1) * SECONDS) + 30
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "serve.siting.worker", str(self._memory_mb), str(limit_s)),
@@ -49,9 +55,7 @@ class Solving:
             stdout=asyncio.subprocess.PIPE,
             cwd=_ROOT,
         )
-        sink = io.BytesIO()
-        write(sink, pickle.dumps(list(problems)))
-        telling = asyncio.ensure_future(process.communicate(sink.getvalue()))
+        telling = asyncio.ensure_future(process.communicate(await asyncio.to_thread(_framed, problems)))
         try:
             while not telling.done():
                 if await gone():
@@ -62,9 +66,17 @@ class Solving:
             if process.returncode is None:
                 process.kill()
                 await asyncio.wait([telling])
-        pipe, found = io.BytesIO(answer), list[Solution]()
-        while (part := read(pipe)) is not None:
-            found.append(pickle.loads(part))  # noqa: S301 - from our own child
-        if len(found) < len(problems):
+        if (part := read(io.BytesIO(answer))) is None:
             raise InvalidError("this takes too much memory or time: leave sites or demand points out")
+        found: Solved | str = pickle.loads(part)  # noqa: S301 - from our own child
+        if isinstance(found, str):
+            raise InvalidError(
+                f"these numbers cannot be solved with ({found}): bring demand and capacities nearer to 1"
+            )
         return found
+
+
+def _framed(problems: Sequence[Problem]) -> bytes:
+    sink = io.BytesIO()
+    write(sink, pickle.dumps(list(problems)))
+    return sink.getvalue()

@@ -1,7 +1,7 @@
 """A process that solves one siting question: `python -m serve.siting.worker <MB> <s>`.
 
-From its parent it reads a pickled list of problems, and writes the pickled solutions, each as it is found. Both ends
-are ours: what strangers send has been checked before it becomes a problem, which is numbers alone.
+From its parent it reads a pickled list of problems, and writes the pickled solutions with how they compare, or why it
+could not. Both ends are ours: what strangers send has been checked before it becomes a problem, which is numbers alone.
 """
 
 import pickle
@@ -9,21 +9,28 @@ import resource
 import signal
 import sys
 
+from serve.siting.compare import compared
 from serve.siting.models import solve
 from serve.siting.problem import Problem
 from serve.statistics.worker import read, write
 
 
 def main() -> None:
-    """Solve, one model after the other."""
+    """Solve, one model after the other, and compare."""
     most, seconds = int(sys.argv[1]) * 1_000_000, int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     signal.alarm(seconds)
     if (asked := read(sys.stdin.buffer)) is None:
         return
     problems: list[Problem] = pickle.loads(asked)  # noqa: S301 - from our own parent
+    solutions = []
     for problem in problems:
-        write(sys.stdout.buffer, pickle.dumps(solve(problem)))
+        try:
+            solutions.append(solve(problem))
+        except RuntimeError as error:  # HiGHS gave up: numbers that are too far from each other
+            write(sys.stdout.buffer, pickle.dumps(f"{problem.model}: {error}"))
+            return
+    write(sys.stdout.buffer, pickle.dumps((solutions, compared(problems, solutions))))
 
 
 if __name__ == "__main__":
