@@ -2,7 +2,7 @@
 
 from actors.catalogue.reading.city import City
 from actors.catalogue.reading.read import read
-from schemas.dataset import Column, Dataset, Points, Layout
+from schemas.dataset import Column, Dataset, Layout, Points
 
 CITY = City(bounds=(127.5, 37.6, 128.1, 38.1))
 PLACE = Points(x="lon", y="lat")
