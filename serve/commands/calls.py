@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.base import Command
+from schemas.catalogue import RegisterDataset
 from schemas.facility import RegisterFacility, RegisterSensor
 from schemas.road import BeginSnow, EndSnow, FinishWork, MeasureSnow, PermitWork, RegisterRoad, StartWork
 from schemas.sighting import RegisterCamera
@@ -49,6 +50,8 @@ def _call(command: Command) -> Call:
             path, body = f"/v1/facilities/{command.facility}", body["facts"]
         case RegisterSensor():
             path, body = f"/v1/facilities/{command.facility}/sensors/{command.sensor}", body["facts"]
+        case RegisterDataset():
+            path, body = f"/v1/datasets/{command.dataset}", body["facts"]
         case RegisterCamera():
             path, body = f"/v1/cameras/{command.camera}", body["facts"]
         case RegisterRoad():

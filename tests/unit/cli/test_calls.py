@@ -31,7 +31,8 @@ def roles_for(call: Call) -> frozenset[str]:
 
 def test_a_pack_becomes_one_request_a_fact_in_its_order() -> None:
     found = calls(PACK.commands(NOW, "pack"))
-    assert len(found) == len(PACK.facilities) + len(PACK.sensors) + len(PACK.roads) + len(PACK.cameras)
+    parts = (PACK.facilities, PACK.sensors, PACK.roads, PACK.cameras, PACK.datasets)
+    assert len(found) == sum(map(len, parts))
     for call in found:
         assert {"safety", "road", "operator"} & roles_for(call)
         assert not {"at", "by", "facts"} & set(call.body)
