@@ -33,7 +33,9 @@ async def shelter(client, name, at=None):
 
 
 async def ask(client, query="", layer="shelter", **headers):
-    answer = await client.get(f"/v1/population/facilities?measure=boardings&reach_min=5&layer={layer}{query}", headers=headers)
+    answer = await client.get(
+        f"/v1/population/facilities?measure=boardings&reach_min=5&layer={layer}{query}", headers=headers
+    )
     assert answer.status_code == 200, answer.text
     return answer
 
