@@ -55,8 +55,8 @@ RETENTION: Mapping[str, Retention] = MappingProxyType(
             "refuses new",
             "100 ms",
             "The truth of observations; a range leaves only when it is archived and covered by a snapshot. The "
-            "shortest window: a device could send another's message id. `person` has no input, and each message of "
-            "`INGEST_SIGHTING`, always on one server, is erased once it is committed",
+            "shortest window: a device could send another's message id. `person`, `population` and `catalogue` have no "
+            "input, and each message of `INGEST_SIGHTING`, always on one server, is erased once it is committed",
         ),
         "log": Retention(
             "LOG_<CONTEXT>_<SHARD>",

@@ -111,6 +111,8 @@ class Refresher:
         connector, now = one.facts.connector, self._backend.now()
         if one.row["retired_at"] is not None or connector is None or isinstance(connector, FromCity):
             return False
+        if isinstance(connector, FromFile) and self._sources.folder is None:
+            return False  # a city that has no files yet: they wait, and nobody is to blame
         changed = False
         if isinstance(connector, FromFile):
             changed = self._files.get(one.id) != signature(self._sources.folder, connector)

@@ -203,9 +203,15 @@ async def test_nothing_is_asked_that_is_retired_unconnected_or_the_citys_own(cit
     assert await city.look() == 0
 
 
-async def test_without_a_folder_no_file_is_read(city):
+async def test_without_a_folder_files_wait_and_nobody_is_blamed(city):
     await city.declare()
-    assert await Refresher(city.backend, Sources()).look(None) == 1
+    assert await Refresher(city.backend, Sources()).look(None) == 0
+    assert (city.one().status, city.one().row["down_since"]) == ("waiting", None)
+
+
+async def test_who_asks_for_a_file_without_a_folder_is_told_which_setting_names_it(city):
+    await city.declare()
+    assert await Refresher(city.backend, Sources()).refresh(None, city.one()) == "failed"
     assert "BOMNAE_DATASETS_FROM" in city.one().row["down_why"]
 
 
