@@ -21,7 +21,7 @@ from streams import credentials
 from streams.server import EmbeddedServer
 from streams.topology import RETENTION, Topology, ensure_streams
 
-SHARDS = {"facility": 2, "road": 2, "sighting": 2, "person": 1}
+SHARDS = {"facility": 2, "road": 2, "sighting": 2, "person": 1, "population": 1, "catalogue": 1}
 
 
 def settings_for(folder: Path) -> Settings:
