@@ -77,6 +77,7 @@ class Running(Asked):
             "BOMNAE_SNAPSHOT_EVERY_S": "5",
             "BOMNAE_INGEST_MAX_MB": "2048",
             "BOMNAE_LOG_MAX_MB": "256",
+            "BOMNAE_KEY_TEST": f"sqlite://{self.folder.with_suffix('.sqlite')}",
             **self.environment,
         }
         self.log = self.folder.with_suffix(".log")
@@ -107,8 +108,8 @@ class Running(Asked):
 
     @property
     def settings(self) -> Settings:
-        names = {name.removeprefix("BOMNAE_").lower(): value for name, value in self.environment.items()}
-        return Settings.model_validate(names)
+        own = {name: value for name, value in self.environment.items() if not name.startswith("BOMNAE_KEY_")}
+        return Settings.model_validate({name.removeprefix("BOMNAE_").lower(): value for name, value in own.items()})
 
     @property
     def access(self) -> Access:
