@@ -14,7 +14,10 @@ from streams.officers import ensure_consumers
 from streams.server import EmbeddedServer
 from streams.topology import RETENTION, Topology, ensure_streams
 
-TOPOLOGY = Topology({"facility": 2, "road": 1, "sighting": 1, "person": 1}, max_mb=dict.fromkeys(RETENTION, 32))
+TOPOLOGY = Topology(
+    {"facility": 2, "road": 1, "sighting": 1, "person": 1, "population": 1, "catalogue": 1},
+    max_mb=dict.fromkeys(RETENTION, 32),
+)
 
 
 class City:

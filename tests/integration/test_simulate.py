@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -54,11 +53,8 @@ async def sensors_of(settings: Settings) -> AsyncIterator[None]:
 
 async def register_pack(api: Api) -> None:
     pack = load_pack("chuncheon")
-    await api.send(calls(one for one in pack.commands(datetime.now(UTC), "pack") if _concerns(one)))
-
-
-def _concerns(command: Any) -> bool:
-    return command.entity in (MARKET, load_pack("chuncheon").roads[0].id)
+    wanted = {MARKET, pack.roads[0].id}
+    await api.send(calls(one for one in pack.commands(datetime.now(UTC), "pack") if one.entity in wanted))
 
 
 async def test_a_fire_is_played_by_the_running_sensors_under_their_own_boot(
