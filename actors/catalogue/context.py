@@ -1,6 +1,6 @@
 """The catalogue context as the host drives it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import cast
 
 import pyarrow as pa
@@ -9,29 +9,21 @@ from actors.catalogue.decider import AnyCatalogueCommand, decide, timed
 from actors.catalogue.fold import evolve, initial_state
 from actors.catalogue.state import State
 from actors.catalogue.tables import load, tables
-from actors.context import Outcome
+from actors.commanded import Commanded
 from schemas.base import Command, Event
 from schemas.catalogue import CatalogueCommand, CatalogueEvent
 from schemas.errors import InvalidError
-from streams.ingest import Observed
-from streams.log import MAX_BATCH, Position
+from streams.log import MAX_BATCH
 
 
-class CatalogueContext:
+class CatalogueContext(Commanded[State]):
     """Datasets, driven by commands and by time: `actors.context.Context[State]`."""
 
     name = "catalogue"
-    fold_version = 1
-    fold_versions = frozenset({1})
-    observed: frozenset[str] = frozenset()
-    measured = False
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
         return initial_state()
-
-    def follow(self, state: State, version: int) -> None:
-        """Nothing to choose: there is one version."""
 
     def decide(self, state: State, command: Command) -> list[Event]:
         """The events that a command leads to; `[]` when it is already so.
@@ -46,11 +38,6 @@ class CatalogueContext:
         """Apply one event in place."""
         evolve(state, event)
 
-    def observe(self, state: State, messages: Sequence[Observed], start: Position, max_events: int) -> Outcome:
-        """Nothing: datasets hear commands alone, and no stream of input belongs to them."""
-        last = messages[-1].sequence if messages else start.sequence
-        return Outcome([], [], Position(last, 0) if messages else start)
-
     def tick(self, state: State, clock: int) -> list[Event]:
         """What has opened and what is late by `clock`; at most half of what one commit holds."""
         events: list[Event] = []
@@ -62,10 +49,6 @@ class CatalogueContext:
         for event in events:
             evolve(state, event)
         return events
-
-    def digest(self, state: State) -> str:
-        """32 hex digits over all datasets; costs what changed since the last call."""
-        return state.digest.hexdigest(state.canonical)
 
     def dump(self, state: State) -> dict[str, pa.Table]:
         """The published tables, which hold everything."""
@@ -83,9 +66,6 @@ class CatalogueContext:
         """Whether the dataset is marked synthetic."""
         known = state.datasets.get(event.dataset) if isinstance(event, CatalogueEvent) else None
         return known is not None and known.facts.synthetic
-
-    def counted(self, state: State) -> None:
-        """Nothing: what counts becomes events."""
 
     def objects(self, state: State) -> Collection[str]:
         """The names of all rows and findings; who refreshes datasets stores them before the log names them."""

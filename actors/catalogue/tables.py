@@ -6,6 +6,7 @@ import orjson
 import pyarrow as pa
 
 from actors.catalogue.state import Known, State, Version
+from actors.saved import rows
 from schemas.catalogue import Refresh
 from schemas.dataset import Dataset
 from schemas.tables import DATASETS, VERSIONS
@@ -58,12 +59,12 @@ def _versions(name: str, known: Known) -> pa.Table:
 def load(saved: dict[str, pa.Table]) -> State:
     """Inverse of `tables`, which hold everything: the same digest, the same tables."""
     state = State()
-    for row in _rows(saved["datasets"]):
+    for row in rows(saved["datasets"]):
         facts = Dataset.model_validate_json(row["facts"])
         known = Known(facts, opened=tuple(row["opened"]), **{field: row[field] for field in _PLAIN})
         state.datasets[row["dataset"]] = known
         state.touch(row["dataset"])
-    for row in _rows(saved["versions"]):
+    for row in rows(saved["versions"]):
         refresh = Refresh.model_validate_json(row["refresh"])
         state.datasets[row["dataset"]].versions.append(Version(refresh, row["since"], row["until"]))
     return state
@@ -82,10 +83,3 @@ def _figures(version: Version) -> dict[str, Any]:
         "findings": orjson.dumps(findings).decode(),
         "refresh": version.told,
     }
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows with times as µs."""
-    times = pa.types.is_timestamp
-    columns = [(cells.cast(pa.int64()) if times(cells.type) else cells).to_pylist() for cells in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

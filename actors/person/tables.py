@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from actors.person.state import Case, Known, State, Watch
+from actors.saved import rows
 from schemas.base import from_micros, micros
 from schemas.person import Candidate, CaseFacts
 from schemas.tables import CANDIDATES, CASES, WATCHES
@@ -51,7 +52,7 @@ def dump(state: State) -> dict[str, pa.Table]:
 def load(saved: dict[str, pa.Table]) -> State:
     """Inverse of `dump`: the same digest, the same tables."""
     state = State()
-    for row in _rows(saved["cases"]):
+    for row in rows(saved["cases"]):
         facts = CaseFacts(expires_at=from_micros(row["expires_at"]), **{name: row[name] for name in _FACTS})
         case = Case(facts, **{name: row[name] for name in _CASE})
         case.searches = dict(zip(row["search_ids"], row["queries"], strict=True))
@@ -59,13 +60,13 @@ def load(saved: dict[str, pa.Table]) -> State:
         if case.state in {"opened", "authorised"}:
             state.open.add(row["case"])
         state.touch("case", row["case"], row["case"])
-    for row in _rows(saved["candidates"]):
+    for row in rows(saved["candidates"]):
         found = {name: row[name] for name in ("sighting", "camera", "model", "score", "probability")}
         candidate = Candidate(time=from_micros(row["time"]), **found)
         known = Known(candidate, **{name: row[name] for name in _KNOWN})
         state.cases[row["case"]].candidates[row["candidate"]] = known
         state.touch("candidate", row["case"], row["candidate"])
-    for row in _rows(saved["watches"]):
+    for row in rows(saved["watches"]):
         watch = Watch(**{name: row[name] for name in _WATCH})
         watch.models, watch.cameras = tuple(row["models"]), tuple(row["cameras"])
         watch.hits = dict.fromkeys(row["matched"])
@@ -74,9 +75,9 @@ def load(saved: dict[str, pa.Table]) -> State:
     return state
 
 
-def _kept(state: State, name: str, rows: Callable[[State], Iterator[dict[str, Any]]], schema: pa.Schema) -> pa.Table:
+def _kept(state: State, name: str, made: Callable[[State], Iterator[dict[str, Any]]], schema: pa.Schema) -> pa.Table:
     if name not in state.tables:
-        state.tables[name] = pa.Table.from_pylist(list(rows(state)), schema)
+        state.tables[name] = pa.Table.from_pylist(list(made(state)), schema)
     return state.tables[name]
 
 
@@ -121,10 +122,3 @@ def _watches(state: State) -> Iterator[dict[str, Any]]:
                 "hits": len(watch.hits),
                 "matched": list(watch.hits),
             }
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows with times as µs."""
-    times = pa.types.is_timestamp
-    columns = [(cells.cast(pa.int64()) if times(cells.type) else cells).to_pylist() for cells in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,11 +1,11 @@
 """The population context as the host drives it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import cast
 
 import pyarrow as pa
 
-from actors.context import Outcome
+from actors.commanded import Commanded
 from actors.population.blocks import name_of
 from actors.population.decider import AnyPopulationCommand, decide
 from actors.population.fold import evolve, initial_state
@@ -14,25 +14,16 @@ from actors.population.tables import dump, load, tables
 from schemas.base import Command, Event
 from schemas.errors import InvalidError
 from schemas.population import PopulationCommand, PopulationEvent
-from streams.ingest import Observed
-from streams.log import Position
 
 
-class PopulationContext:
+class PopulationContext(Commanded[State]):
     """Sources of counts by cell and hour, driven by commands alone: `actors.context.Context[State]`."""
 
     name = "population"
-    fold_version = 1
-    fold_versions = frozenset({1})
-    observed: frozenset[str] = frozenset()
-    measured = False
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
         return initial_state()
-
-    def follow(self, state: State, version: int) -> None:
-        """Nothing to choose: there is one version."""
 
     def decide(self, state: State, command: Command) -> list[Event]:
         """The events that a command leads to; `[]` when it is already so.
@@ -46,19 +37,6 @@ class PopulationContext:
     def evolve(self, state: State, event: Event) -> None:
         """Apply one event in place."""
         evolve(state, event)
-
-    def observe(self, state: State, messages: Sequence[Observed], start: Position, max_events: int) -> Outcome:
-        """Nothing: sources hear commands alone, and no stream of input belongs to them."""
-        last = messages[-1].sequence if messages else start.sequence
-        return Outcome([], [], Position(last, 0) if messages else start)
-
-    def tick(self, state: State, clock: int) -> list[Event]:
-        """Nothing happens by time alone."""
-        return []
-
-    def digest(self, state: State) -> str:
-        """32 hex digits over all entities; costs what changed since the last call."""
-        return state.digest.hexdigest(state.canonical)
 
     def dump(self, state: State) -> dict[str, pa.Table]:
         """The published tables: they hold all of the state."""
@@ -76,9 +54,6 @@ class PopulationContext:
         """Whether the event's source is marked synthetic."""
         source = state.sources.get(event.source) if isinstance(event, PopulationEvent) else None
         return source is not None and source.facts.synthetic
-
-    def counted(self, state: State) -> None:
-        """Nothing: what counts becomes events."""
 
     def objects(self, state: State) -> Collection[str]:
         """The blocks of all days, also of those that were replaced: the past is asked of them."""

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from actors.population.state import Day, Source, State
+from actors.saved import rows
 from schemas.population import DayFacts, SourceFacts
 from schemas.tables import DAYS, SOURCES
 
@@ -26,11 +27,11 @@ def dump(state: State) -> dict[str, pa.Table]:
 def load(saved: dict[str, pa.Table]) -> State:
     """Inverse of `dump`: the same digest, the same tables."""
     state = State()
-    for row in _rows(saved["sources"]):
+    for row in rows(saved["sources"]):
         facts = SourceFacts(**{name: row[name] for name in _SOURCE})
         state.sources[row["source"]] = Source(facts, row["registered_at"], row["retired_at"])
         state.touch(row["source"])
-    for row in _rows(saved["days"]):
+    for row in rows(saved["days"]):
         facts_of_day = DayFacts(**{name: row[name] for name in _DAY})
         day = Day(facts_of_day, row["recorded_at"], row["recorded_by"], tuple(row["earlier"]))
         state.sources[row["source"]].days[row["day"]] = day
@@ -38,9 +39,9 @@ def load(saved: dict[str, pa.Table]) -> State:
     return state
 
 
-def _kept(state: State, name: str, rows: Callable[[State], Iterator[dict[str, Any]]], schema: pa.Schema) -> pa.Table:
+def _kept(state: State, name: str, made: Callable[[State], Iterator[dict[str, Any]]], schema: pa.Schema) -> pa.Table:
     if name not in state.tables:
-        state.tables[name] = pa.Table.from_pylist(list(rows(state)), schema)
+        state.tables[name] = pa.Table.from_pylist(list(made(state)), schema)
     return state.tables[name]
 
 
@@ -68,10 +69,3 @@ def _days(state: State) -> Iterator[dict[str, Any]]:
                 "recorded_by": day.recorded_by,
                 "earlier": day.earlier,
             }
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows with times as µs."""
-    times = pa.types.is_timestamp
-    columns = [(cells.cast(pa.int64()) if times(cells.type) else cells).to_pylist() for cells in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -8,6 +8,7 @@ import pyarrow as pa
 from actors.road.fold import hinder
 from actors.road.state import NEVER, STAGES, Clearing, Road, Segment, Snow, State, Work
 from actors.road.status import is_lagging, reasons_of, works_on
+from actors.saved import rows
 from schemas.base import from_micros, micros
 from schemas.facility import Position
 from schemas.road import SegmentFacts, Window, WorkPermitted
@@ -43,18 +44,18 @@ def dump(state: State) -> dict[str, pa.Table]:
 def load(saved: dict[str, pa.Table]) -> State:
     """Inverse of `dump`: the same digest, the same tables."""
     state = State()
-    for row in _rows(saved["roads"]):
+    for row in rows(saved["roads"]):
         state.roads[row["road"]] = Road(row["name_ko"], row["name_en"], row["rank"], row["synthetic"])
         state.touch("road", row["road"], row["road"])
-    for row in _rows(saved["segments"]):
+    for row in rows(saved["segments"]):
         state.segments[row["segment"]] = _load_segment(row)
         state.roads[row["road"]].segments.append(row["segment"])
         state.touch("segment", row["road"], row["segment"])
-    for row in _rows(saved["works"]):
+    for row in rows(saved["works"]):
         work = state.roads[row["road"]].works[row["work"]] = _load_work(row)
         hinder(state, row["work"], work)
         state.touch("work", row["road"], row["work"])
-    for row in _rows(saved["snow"]):
+    for row in rows(saved["snow"]):
         depths = row["first_depth_cm"], row["depth_cm"]
         snow = Snow(*depths, began_at=row["began_at"], synthetic=row["synthetic"], ended_at=row["ended_at"])
         state.roads[row["road"]].snow[row["snow"]] = snow
@@ -164,13 +165,6 @@ def _snow(state: State) -> Iterable[dict[str, Any]]:
                 "synthetic": snow.synthetic,
                 "first_depth_cm": snow.first_depth_cm,
             }
-
-
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows with times as µs: exact, and far faster than a datetime each."""
-    times = pa.types.is_timestamp
-    columns = [(cells.cast(pa.int64()) if times(cells.type) else cells).to_pylist() for cells in table.columns]
-    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _load_segment(row: dict[str, Any]) -> Segment:

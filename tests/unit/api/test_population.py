@@ -385,7 +385,7 @@ def test_whatever_the_small_counts_are_every_answer_is_the_same():
         client = runner.run(two_sources())
 
         @for_all(cities, st.lists(small, min_size=12, max_size=12))
-        @settings(max_examples=8, deadline=None)
+        @settings(max_examples=8)
         def alike(cells, others):
             runner.run(told_alike(client, cells, others))
 

@@ -34,7 +34,6 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", _app())
 @settings(
     max_examples=15,
     derandomize=True,
-    deadline=None,
     database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),

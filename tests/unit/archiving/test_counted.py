@@ -50,7 +50,7 @@ def test_without_anybody_who_asks_nothing_is_kept():
     assert city.state.counted is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.tuples(st.sampled_from(["tilt-1", "tilt-2"]), st.integers(0, 9), st.integers(0, 70)), max_size=40),
     cuts=st.sets(st.integers(1, 39)),

@@ -190,7 +190,7 @@ def test_the_citys_box_is_a_closed_ring_of_longitudes_and_latitudes():
 words = st.text(min_size=1, max_size=40)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(words, words, words, words, words, st.lists(words, max_size=3, unique=True))
 def test_whatever_is_written_comes_back_as_it_was(ko, en, description, source, reason, keywords):
     one = entry(
@@ -210,7 +210,7 @@ def test_whatever_is_written_comes_back_as_it_was(ko, en, description, source, r
     ]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=12))
 def test_any_address_of_a_licence_is_one_that_rdf_can_write(tails):
     addresses = [f"https://licence.example/{tail}" for tail in tails]

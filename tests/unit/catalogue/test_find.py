@@ -183,7 +183,7 @@ korean = st.text("가나다라마바사아자차카타파하정류장버스도�
 titles = st.one_of(korean, st.text(min_size=1, max_size=40), st.sampled_from([one.facts.title_ko for one in CITY]))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(titles, min_size=1, max_size=6), st.data())
 def test_any_title_finds_its_dataset(names, data):
     entries = [dataset(f"d-{at}", ko, "X") for at, ko in enumerate(names)]
@@ -195,7 +195,7 @@ def test_any_title_finds_its_dataset(names, data):
     assert f"d-{at}" in ids(finder, names[at], typing=True)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.text(st.characters(), max_size=60), st.booleans())
 def test_any_query_is_answered_with_datasets_or_with_what_is_wrong_with_it(query, typing):
     finder = Finder(CITY[:3])

@@ -124,7 +124,7 @@ def alarm_log(events: list[Any], sensor: str) -> list[tuple[str, str, int]]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(stream=streams)
 def test_folding_batches_equals_a_naive_model_that_takes_row_after_row(stream: list[list[Any]]) -> None:
     told, events = city(), []
@@ -155,7 +155,7 @@ def refusals(found: list[Any]) -> list[tuple[str, str, bytes, int]]:
     return [(rejection.id, rejection.reason, rejection.data, rejection.sequence) for rejection in found]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(stream=streams, cuts=st.sets(st.integers(0, 8)))
 def test_any_division_of_the_messages_gives_the_same_state_events_and_refusals(
     stream: list[list[Any]], cuts: set[int]
@@ -175,7 +175,7 @@ def test_any_division_of_the_messages_gives_the_same_state_events_and_refusals(
     assert refusals(found) == refusals(one.outcome.rejections)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(stream=streams, most=st.integers(LEAST_EVENTS, 60))
 def test_commits_of_few_events_end_in_the_same_state_with_the_same_events(stream: list[list[Any]], most: int) -> None:
     one, many = city(), city()
@@ -198,7 +198,7 @@ def test_commits_of_few_events_end_in_the_same_state_with_the_same_events(stream
     assert refused >= len(one.outcome.rejections)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(stream=st.lists(st.lists(rows, min_size=1, max_size=6), min_size=2, max_size=6), silence=st.integers(0, 200))
 def test_a_sensor_restored_in_any_division_is_restored_once(stream: list[list[Any]], silence: int) -> None:
     one, many = city(), city()

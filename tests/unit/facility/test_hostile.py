@@ -49,7 +49,7 @@ def cooked(plain: pa.Array, around: list[Any]) -> pa.Array:
     return plain
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(recipe=recipes, name=st.sampled_from(["note", "sensor", "time", "value", "sequence", "boot", "quality", "unit"]))
 def test_no_column_of_any_type_stops_a_shard(recipe: tuple[pa.Array, list[Any]], name: str) -> None:
     table = pa.ipc.open_stream(arrow(ROWS)).read_all()

@@ -107,13 +107,13 @@ def check(city: City) -> None:
         table.validate(full=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(told=st.lists(steps, max_size=30))
 def test_no_story_reaches_a_forbidden_state(told: list[tuple[Any, ...]]) -> None:
     story(City().bridge(HIGH, DANGER, sensor="a", stale_after_s=20).bridge(SLOW, sensor="b"), told)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(told=st.lists(steps, max_size=20), more=st.lists(steps, max_size=8))
 def test_a_snapshot_in_the_middle_changes_nothing(told: list[tuple[Any, ...]], more: list[tuple[Any, ...]]) -> None:
     one, other = (City().bridge(HIGH, DANGER, sensor="a", stale_after_s=20).bridge(SLOW, sensor="b") for _ in "12")

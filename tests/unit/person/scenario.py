@@ -1,12 +1,11 @@
 """given(...).when(...).then(...) over the person context, and commands to speak with. All of it is synthetic."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.person.context import PersonContext
 from actors.person.state import State
-from schemas.base import Command, Event, micros
+from schemas.base import Command, micros
 from schemas.person import (
     AuthoriseCase,
     Candidate,
@@ -24,6 +23,7 @@ from schemas.person import (
     StartWatch,
 )
 from schemas.road import Window
+from tests.unit import scenario
 
 CONTEXT = PersonContext()
 NOON = datetime(2026, 1, 15, 3, tzinfo=UTC)
@@ -116,51 +116,10 @@ def erased(*objects: str, minutes: float = 61) -> CompleteCaseErasure:
 AUTHORISED = (opened(), authorise())
 
 
-@dataclass
-class Answer:
-    events: list[Event]
-    error: Exception | None
-
-    def then(self, *names: str) -> list[Event]:
-        assert self.error is None
-        assert [event.name for event in self.events] == list(names)
-        return self.events
-
-    def then_nothing(self) -> None:
-        self.then()
-
-    def then_raises(self, error: type[Exception], match: str) -> None:
-        assert isinstance(self.error, error)
-        assert match in str(self.error)
-
-
-@dataclass
-class Given:
-    state: State = field(default_factory=CONTEXT.initial_state)
-
-    def and_(self, *commands: Command) -> "Given":
-        for command in commands:
-            for event in CONTEXT.decide(self.state, command):
-                CONTEXT.evolve(self.state, event)
-        return self
-
-    def when(self, command: Command) -> Answer:
-        """Decide and, where it is possible, evolve."""
-        try:
-            events = CONTEXT.decide(self.state, command)
-        except Exception as error:
-            return Answer([], error)
-        for event in events:
-            CONTEXT.evolve(self.state, event)
-        return Answer(events, None)
-
-    def when_it_is(self, hours: float) -> Answer:
-        return Answer(CONTEXT.tick(self.state, micros(NOON + timedelta(hours=hours))), None)
-
-    def table(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = CONTEXT.tables(self.state)[name].to_pylist()
-        return rows
+class Given(scenario.Given[State]):
+    def when_it_is(self, hours: float) -> scenario.Answer:
+        return scenario.Answer(CONTEXT.tick(self.state, micros(NOON + timedelta(hours=hours))))
 
 
 def given(*commands: Command) -> Given:
-    return Given().and_(*commands)
+    return Given(CONTEXT).and_(*commands)

@@ -1,7 +1,6 @@
 """given(...).when(...).then(...) over the population context, commands and counts to speak with. All is synthetic."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,8 +8,9 @@ import polars as pl
 
 from actors.population.context import PopulationContext
 from actors.population.state import State
-from schemas.base import Command, Event
+from schemas.base import Command
 from schemas.population import DayFacts, RecordDay, RegisterSource, RetireSource, SourceFacts
+from tests.unit.scenario import Given
 
 CONTEXT = PopulationContext()
 NOON = datetime(2026, 1, 15, 3, tzinfo=UTC)
@@ -58,48 +58,5 @@ def days(rows: Iterable[tuple[date, tuple[int, ...], bool]]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), {"day": pl.Date, "hours": pl.List(pl.UInt8), "whole": pl.Boolean}, orient="row")
 
 
-@dataclass
-class Answered:
-    events: list[Event]
-    error: Exception | None
-
-    def then(self, *names: str) -> list[Event]:
-        assert self.error is None
-        assert [event.name for event in self.events] == list(names)
-        return self.events
-
-    def then_nothing(self) -> None:
-        self.then()
-
-    def then_raises(self, error: type[Exception], match: str) -> None:
-        assert isinstance(self.error, error)
-        assert match in str(self.error)
-
-
-@dataclass
-class Given:
-    state: State = field(default_factory=CONTEXT.initial_state)
-
-    def and_(self, *commands: Command) -> "Given":
-        for command in commands:
-            for event in CONTEXT.decide(self.state, command):
-                CONTEXT.evolve(self.state, event)
-        return self
-
-    def when(self, command: Command) -> Answered:
-        """Decide and, where it is possible, evolve."""
-        try:
-            events = CONTEXT.decide(self.state, command)
-        except Exception as error:
-            return Answered([], error)
-        for event in events:
-            CONTEXT.evolve(self.state, event)
-        return Answered(events, None)
-
-    def table(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = CONTEXT.tables(self.state)[name].to_pylist()
-        return rows
-
-
-def given(*commands: Command) -> Given:
-    return Given().and_(*commands)
+def given(*commands: Command) -> Given[State]:
+    return Given(CONTEXT).and_(*commands)

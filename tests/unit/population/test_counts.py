@@ -175,7 +175,7 @@ rows_of = st.builds(
 
 
 @for_all(st.lists(rows_of, max_size=25), st.sampled_from(["add", "once"]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_received_is_placed_outside_unplaced_or_repeated(rows, alike):
     found = counted(card(*rows), fare_card(), city=CITY, alike=alike)
     days = found.days

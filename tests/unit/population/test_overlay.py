@@ -86,7 +86,7 @@ counts_of = st.lists(st.none() | st.floats(0.5, 1000), min_size=3, max_size=3)
 
 
 @for_all(metres_of, counts_of)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_everybody_is_in_reach_of_a_nearest_facility_or_in_a_gap(metres, values):
     some = people(*((cell, "day", value, value or 5.0) for cell, value in zip(CELLS, values, strict=True)))
     found = overlay(some, pl.Series(CELLS), SHELTERS, np.array(metres), "roads")

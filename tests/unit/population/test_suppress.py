@@ -55,7 +55,7 @@ def told(frame, k, asked):
 
 
 @for_all(numbers, below, st.data(), st.lists(questions, min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_the_hidden_counts_are_every_answer_is_the_same(values, k, data, asked):
     others = [data.draw(st.integers(1, k - 1)) if 0 < value < k else value for value in values]
     for one in asked:
@@ -64,7 +64,7 @@ def test_whatever_the_hidden_counts_are_every_answer_is_the_same(values, k, data
 
 
 @for_all(numbers, below, questions)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_sum_in_an_answer_is_a_count_below_the_threshold(values, k, asked):
     for frame in told(table(values), k, asked):
         assert frame.filter((pl.col("count") > 0) & (pl.col("count") < k)).is_empty()
@@ -74,7 +74,7 @@ def test_no_sum_in_an_answer_is_a_count_below_the_threshold(values, k, asked):
 
 
 @for_all(numbers, below, questions)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_total_is_the_sum_of_the_cells_that_are_shown_so_their_difference_tells_nothing(values, k, asked):
     cells, totals = told(table(values), k, asked)
     summed = cells.group_by("slot").agg(pl.col("count", "hidden").sum())
@@ -84,7 +84,7 @@ def test_a_total_is_the_sum_of_the_cells_that_are_shown_so_their_difference_tell
 
 
 @for_all(numbers, below, questions)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_true_mean_lies_between_what_is_told_and_its_bound(values, k, asked):
     asked = replace(asked, partial=False)
     cells = set(CELLS if asked.cells is None else asked.cells)
@@ -100,7 +100,7 @@ def test_the_true_mean_lies_between_what_is_told_and_its_bound(values, k, asked)
 
 
 @for_all(numbers, below)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_people_over_facilities_do_not_depend_on_hidden_counts_either(values, k):
     fakes = [1 if 0 < value < k else value for value in values]
     asked = Asked("boardings", each_hour(HOURS))
@@ -112,7 +112,7 @@ def test_people_over_facilities_do_not_depend_on_hidden_counts_either(values, k)
 
 
 @for_all(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(3, 6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_an_exact_total_is_told_only_where_every_hidden_count_could_still_be_anything(values, k):
     shown = [value for value in values if value >= k]
     hidden = [value for value in values if 0 < value < k]

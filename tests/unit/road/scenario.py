@@ -1,6 +1,5 @@
 """given(...).when(...).then(...) over the road context, and commands to speak with."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import orjson
 
 from actors.road.context import RoadContext
 from actors.road.state import State
-from schemas.base import Command, Event, micros
+from schemas.base import Command, micros
 from schemas.road import (
     BeginSnow,
     ClearingRow,
@@ -20,6 +19,7 @@ from schemas.road import (
     Window,
 )
 from streams.ingest import Observed
+from tests.unit.scenario import Given
 
 CONTEXT = RoadContext()
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -64,48 +64,5 @@ def message(sequence: int, content: object, road_id: str = "jungang-ro", kind: s
     return Observed(sequence, road_id, kind, micros(NOON + timedelta(hours=10)), {}, data)
 
 
-@dataclass
-class Answer:
-    events: list[Event]
-    error: Exception | None
-
-    def then(self, *names: str) -> list[Event]:
-        assert self.error is None
-        assert [event.name for event in self.events] == list(names)
-        return self.events
-
-    def then_nothing(self) -> None:
-        self.then()
-
-    def then_raises(self, error: type[Exception], match: str) -> None:
-        assert isinstance(self.error, error)
-        assert match in str(self.error)
-
-
-@dataclass
-class Given:
-    state: State = field(default_factory=CONTEXT.initial_state)
-
-    def and_(self, *commands: Command) -> "Given":
-        for command in commands:
-            for event in CONTEXT.decide(self.state, command):
-                CONTEXT.evolve(self.state, event)
-        return self
-
-    def when(self, command: Command) -> Answer:
-        """Decide and, where it is possible, evolve."""
-        try:
-            events = CONTEXT.decide(self.state, command)
-        except Exception as error:
-            return Answer([], error)
-        for event in events:
-            CONTEXT.evolve(self.state, event)
-        return Answer(events, None)
-
-    def table(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = CONTEXT.tables(self.state)[name].to_pylist()
-        return rows
-
-
-def given(*commands: Command) -> Given:
-    return Given().and_(*commands)
+def given(*commands: Command) -> Given[State]:
+    return Given(CONTEXT).and_(*commands)

@@ -6,7 +6,6 @@ from datetime import timedelta
 import orjson
 import pytest
 from hypothesis import given as for_all
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from actors.road.state import STAGES, Clearing
@@ -101,7 +100,6 @@ def test_deciding_changes_nothing_and_deciding_again_gives_nothing(story, comman
 
 
 @for_all(stories)
-@settings(deadline=None)
 def test_a_replay_of_the_stored_events_and_a_snapshot_give_the_same_state(story):
     city, events = given(road()), []
     for command in story:

@@ -162,7 +162,7 @@ def test_bounds_of_single_cameras_hide_their_rows_alone() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1500])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), per_nat=st.sampled_from([0.01, 0.1, 1.0]), k=st.integers(1, 15))
 def test_nobody_within_reach_of_the_evidence_is_lost(rows: int, seed: int, per_nat: float, k: int) -> None:
     # 1,500 rows are scanned by int8 codes and candidates have to be widened; below GATHER_ROWS all are candidates.
@@ -190,7 +190,7 @@ def test_what_agrees_adds_and_what_differs_takes() -> None:
 
 
 @given(seed=st.integers(0, 1000), dimension=st.sampled_from([8, 16, 100, 256]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_estimate_is_further_off_than_the_bounds_say(seed: int, dimension: int) -> None:
     model, chance = Model("bounds", dimension), np.random.default_rng(seed)
     raw = chance.standard_normal((20, dimension)) * (chance.random(dimension) < 0.5)

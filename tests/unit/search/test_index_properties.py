@@ -149,9 +149,7 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "BITS_ROWS", 6)
 
 
-Story.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Story.TestCase.settings = settings(max_examples=50, stateful_step_count=20, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.usefixtures("small_segments")

@@ -75,7 +75,7 @@ def test_what_bits_miss_is_found_again_even_in_vectors_without_structure(kinds: 
 
 
 @given(seed=st.integers(0, 100_000), similarity=st.floats(0.0, 0.99))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_bits_of_similar_vectors_rarely_differ_as_much_as_the_bound_says(seed: int, similarity: float) -> None:
     # A hundred pairs at this similarity: 100 / 740 are expected beyond, eight would be a miracle.
     model, chance = Model("pairs", 128), np.random.default_rng(seed)

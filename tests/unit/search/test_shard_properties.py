@@ -230,7 +230,7 @@ def small_sizes() -> Any:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_answers_equal_a_brute_force_after_any_mix_of_events_losses_and_restarts(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(Story(Path(folder)).play(story(seed)))

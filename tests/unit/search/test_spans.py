@@ -24,7 +24,7 @@ QUERIES = np.random.default_rng(1).standard_normal((3, 16))
 
 
 @given(edges=st.lists(st.integers(0, 3000), unique=True, min_size=2, max_size=12), k=st.integers(1, 200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_nearest_in_some_runs_are_those_that_a_mask_leaves(edges: list[int], k: int) -> None:
     spans = np.array(sorted(edges)[: len(edges) // 2 * 2]).reshape(-1, 2)
     mask = np.zeros(3000, np.bool_)
@@ -41,7 +41,7 @@ def test_the_nearest_in_some_runs_are_those_that_a_mask_leaves(edges: list[int],
 
 
 @given(edges=st.lists(st.integers(0, 3000), unique=True, min_size=2, max_size=12), k=st.integers(1, 200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_nearest_of_half_floats_are_the_exact_ones_but_for_rounding(edges: list[int], k: int) -> None:
     spans = np.array(sorted(edges)[: len(edges) // 2 * 2]).reshape(-1, 2)
     chosen = np.concatenate([np.arange(start, end) for start, end in spans])

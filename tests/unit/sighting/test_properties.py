@@ -60,7 +60,7 @@ def observed_in(pieces: list[list[Observed]]) -> tuple[City, list[str]]:
 
 
 @given(SAID, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_division_of_the_messages_gives_the_same_events_blocks_and_digest(
     said: list[list[tuple[Any, ...]]], data: st.DataObject
 ) -> None:
@@ -75,7 +75,7 @@ def test_any_division_of_the_messages_gives_the_same_events_blocks_and_digest(
 
 
 @given(SAID)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_sighting_counts_once_however_often_it_comes(said: list[list[tuple[Any, ...]]]) -> None:
     stream = messages(said)
     once, _ = observed_in([stream])
@@ -94,7 +94,7 @@ def keys_of(folded: City, camera: str) -> list[tuple[str, int]]:
 
 
 @given(SAID)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_events_alone_lead_to_the_same_state(said: list[list[tuple[Any, ...]]]) -> None:
     folded, _ = observed_in([messages(said)])
     replayed = city()
@@ -105,7 +105,7 @@ def test_the_events_alone_lead_to_the_same_state(said: list[list[tuple[Any, ...]
 
 
 @given(SAID, st.booleans(), st.integers(0, 3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_snapshot_holds_everything_that_the_state_goes_on_with(
     said: list[list[tuple[Any, ...]]], erase: bool, days: int
 ) -> None:

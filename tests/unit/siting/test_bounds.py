@@ -30,7 +30,7 @@ def allowed(choice: Choice) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("budget", [False, True])
 def test_no_set_is_below_the_bound_and_a_better_one_uses_only_what_is_left(budget: bool) -> None:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.integers(0, 10**6))
     def tried(seed: int) -> None:
         choice = choices(seed, budget=budget)
@@ -56,7 +56,7 @@ def left(choice: Choice, told: Bounded, open_: np.ndarray) -> None:
 
 
 @given(st.integers(0, 10**6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_single_exchange_betters_what_the_search_gives(seed: int, budget: bool) -> None:
     choice = choices(seed, budget=budget)
     found = search(choice, Deadline(30))

@@ -82,7 +82,7 @@ def holds(one: Problem, told: Solution) -> None:
 @pytest.mark.parametrize("full", [False, True], ids=["unbounded", "capacitated"])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_set_of_sites_is_better(model: Model, full: bool) -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(problems(model, full=full))
     def tried(one: Problem) -> None:
         agrees(one)

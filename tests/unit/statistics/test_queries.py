@@ -90,7 +90,7 @@ def test_the_window_holds_its_start_and_not_its_end():
     assert [one["max"] for one in city.asked("readings")] == [1.0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(
@@ -120,7 +120,7 @@ def test_readings_by_the_hour_equal_a_loop_over_them(rows):
             assert one["p50"] == pytest.approx(statistics.median(good), abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rows=st.lists(
         st.tuples(

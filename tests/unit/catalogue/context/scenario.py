@@ -1,12 +1,11 @@
 """given(...).when(...).then(...) over the catalogue context, and commands to speak with. All of it is synthetic."""
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from actors.catalogue.context import CatalogueContext
 from actors.catalogue.state import Known, State
-from schemas.base import Command, Event, micros
+from schemas.base import Command, micros
 from schemas.catalogue import (
     RecordFailure,
     RecordRefresh,
@@ -17,6 +16,7 @@ from schemas.catalogue import (
     ThinVersions,
 )
 from schemas.dataset import FromCity, FromHttp
+from tests.unit import scenario
 from tests.unit.catalogue.entries import facts
 
 CONTEXT = CatalogueContext()
@@ -86,53 +86,12 @@ def retire(minutes: float = 9, dataset: str = STOPS, superseded_by: str | None =
     return RetireDataset(**at(minutes, dataset), reason="원천 종료 · the source ended", superseded_by=superseded_by)
 
 
-@dataclass
-class Answer:
-    events: list[Event]
-    error: Exception | None = None
-
-    def then(self, *names: str) -> list[Event]:
-        assert self.error is None
-        assert [event.name for event in self.events] == list(names)
-        return self.events
-
-    def then_nothing(self) -> None:
-        self.then()
-
-    def then_raises(self, error: type[Exception], match: str) -> None:
-        assert isinstance(self.error, error)
-        assert match in str(self.error)
-
-
-@dataclass
-class Given:
-    state: State = field(default_factory=CONTEXT.initial_state)
-
-    def and_(self, *commands: Command) -> "Given":
-        for command in commands:
-            for event in CONTEXT.decide(self.state, command):
-                CONTEXT.evolve(self.state, event)
-        return self
-
-    def when(self, command: Command) -> Answer:
-        """Decide and, where it is possible, evolve."""
-        try:
-            events = CONTEXT.decide(self.state, command)
-        except Exception as error:
-            return Answer([], error)
-        for event in events:
-            CONTEXT.evolve(self.state, event)
-        return Answer(events)
-
-    def when_it_is(self, moment: datetime) -> Answer:
-        return Answer(CONTEXT.tick(self.state, micros(moment)))
+class Given(scenario.Given[State]):
+    def when_it_is(self, moment: datetime) -> scenario.Answer:
+        return scenario.Answer(CONTEXT.tick(self.state, micros(moment)))
 
     def known(self, dataset: str = STOPS) -> Known:
         return self.state.datasets[dataset]
-
-    def table(self, name: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = CONTEXT.tables(self.state)[name].to_pylist()
-        return rows
 
     def objects(self, dataset: str = STOPS) -> set[str]:
         return self.known(dataset).objects(dataset)
@@ -144,4 +103,4 @@ class Given:
 
 
 def given(*commands: Command) -> Given:
-    return Given().and_(*commands)
+    return Given(CONTEXT).and_(*commands)

@@ -23,7 +23,7 @@ from tests.unit.catalogue.entries import LAT, LON, NAME
 
 
 @for_all(stories)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_stored_events_alone_lead_to_the_same_state(story):
     city, told = run(story)
     again = given()
@@ -33,7 +33,7 @@ def test_the_stored_events_alone_lead_to_the_same_state(story):
 
 
 @for_all(stories, stories)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_snapshot_in_between_changes_nothing(first, second):
     city, _ = run(first)
     tables = CONTEXT.tables(city.state)
@@ -47,7 +47,7 @@ def test_a_snapshot_in_between_changes_nothing(first, second):
 
 
 @for_all(stories, commands)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_deciding_changes_nothing_and_deciding_again_gives_nothing_but_a_confirmation(story, command):
     city, _ = run(story)
     before, digest = deepcopy(city.state.datasets), CONTEXT.digest(city.state)
@@ -66,7 +66,7 @@ def test_deciding_changes_nothing_and_deciding_again_gives_nothing_but_a_confirm
 
 
 @for_all(stories, st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_no_event_is_too_much_in_whatever_order_and_however_often(story, data):
     _, told = run(story)
     mixed = data.draw(st.lists(st.sampled_from(told), max_size=30)) if told else []
@@ -81,7 +81,7 @@ def test_no_event_is_too_much_in_whatever_order_and_however_often(story, data):
 
 
 @for_all(in_time)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_dataset_is_open_to_whom_its_dates_say_and_closed_to_all_others(story):
     city = given()
     for step in story:
@@ -94,7 +94,7 @@ def test_a_dataset_is_open_to_whom_its_dates_say_and_closed_to_all_others(story)
 
 
 @for_all(in_time)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_dataset_is_late_just_while_an_answer_is_due(story):
     city = given()
     for step in story:
@@ -107,7 +107,7 @@ def test_a_dataset_is_late_just_while_an_answer_is_due(story):
 
 
 @for_all(in_time)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_however_often_the_clock_is_looked_at_all_ends_the_same(story):
     often, _ = run([*story, LAST])
     once, _ = run([step for step in story if not isinstance(step, datetime)] + [LAST])
@@ -116,7 +116,7 @@ def test_however_often_the_clock_is_looked_at_all_ends_the_same(story):
 
 
 @for_all(stories)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_objects_of_the_state_are_those_that_refreshes_named_but_for_those_dropped(story):
     city, told = run(story)
     named = set()
@@ -131,7 +131,7 @@ def test_the_objects_of_the_state_are_those_that_refreshes_named_but_for_those_d
 
 
 @for_all(stories)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_versions_are_those_that_were_not_dropped_each_from_a_moment_of_its_own_and_the_newest_stays(story):
     city, told = run(story)
     for name, known in city.state.datasets.items():
@@ -149,7 +149,7 @@ def test_versions_are_those_that_were_not_dropped_each_from_a_moment_of_its_own_
 
 
 @for_all(in_time)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_provider_is_restored_once_after_it_failed_and_down_for_the_time_between(story):
     _, told = run(story)
     down = {}
@@ -163,7 +163,7 @@ def test_a_provider_is_restored_once_after_it_failed_and_down_for_the_time_betwe
 
 
 @for_all(stories)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_columns_are_flagged_just_when_a_refresh_has_others_than_the_one_before(story):
     _, told = run(story)
     columns, flagged = {}, {}
@@ -183,7 +183,7 @@ def test_columns_are_flagged_just_when_a_refresh_has_others_than_the_one_before(
 
 
 @for_all(stories)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_nothing_comes_to_a_retired_dataset(story):
     _, told = run(story)
     retired = set()
@@ -195,7 +195,7 @@ def test_nothing_comes_to_a_retired_dataset(story):
 
 
 @for_all(stories)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_event_that_tells_something_new_changes_the_digest(story):
     _, told = run(story)
     city, digests = given(), [CONTEXT.digest(given().state)]

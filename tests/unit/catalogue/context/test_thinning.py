@@ -142,7 +142,7 @@ steps = st.lists(
 
 
 @for_all(steps, st.integers(0, 5 * DAY))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_however_often_versions_are_thinned_those_at_the_end_of_each_hour_or_day_are_found(story, rest):
     city, told, last = given(register()), [], 12 * DAY + rest
     for number, (minute, what) in enumerate([*story, (last, "thin")]):

@@ -60,7 +60,7 @@ def test_a_broken_or_endless_number_is_no_integer(text):
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.none(), max_size=20))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_number_that_is_written_plainly_is_read_as_it_is(values):
     read = numbers(pl.Series([None if value is None else repr(value) for value in values], dtype=pl.String))
 
@@ -69,7 +69,7 @@ def test_every_number_that_is_written_plainly_is_read_as_it_is(values):
 
 
 @given(st.integers(-(10**15), 10**15))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_thousands_separators_change_no_number(value):
     text = f"{value:,}"
 
@@ -161,7 +161,7 @@ def test_an_hour_that_summer_time_left_out_is_no_time():
 
 
 @given(st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)), min_size=1, max_size=20))  # noqa: DTZ001
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_iso_time_is_read_exactly(locals_):
     read = times(pl.Series([f"{local.isoformat()}+09:00" for local in locals_]))
 

@@ -154,7 +154,7 @@ CELL = st.text(st.sampled_from("ab,;\n\"' 한글\u00a0\u3000|\t0"), max_size=8)
 
 
 @given(st.lists(st.tuples(CELL, CELL.filter(str.strip)), max_size=12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_a_csv_writer_wrote_is_read(rows):
     out = io.StringIO()
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows([("a", "b"), *rows])

@@ -184,7 +184,7 @@ LINE = st.lists(CELL, min_size=1, max_size=5).map(",".join)
 
 
 @given(st.lists(LINE, max_size=25), st.booleans(), st.sampled_from(["replace", "upsert"]))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_row_of_the_source_loads_or_is_told_as_dropped(lines, keyed, mode):
     declared = dataset(
         column("k"),
@@ -208,7 +208,7 @@ def test_every_row_of_the_source_loads_or_is_told_as_dropped(lines, keyed, mode)
 
 
 @given(st.lists(st.fixed_dictionaries({"k": st.sampled_from("abc"), "v": st.integers(0, 2)}), max_size=12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_counts_for_a_key_is_what_came_last(records):
     loaded = read_records(records, KEYED, CITY)
 

@@ -56,7 +56,7 @@ def answers(rows, declared):
     return [*found, drawn.chart(seen, declared, {}), drawn.picture(seen, declared, {})]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PHONES, PHONES)
 def test_citizens_are_answered_the_same_whatever_a_masked_column_holds(one, other):
     assert answers(people(one), PEOPLE) == answers(people(other), PEOPLE)
@@ -71,7 +71,7 @@ HIDDEN = facts(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(EAST, EAST)
 def test_citizens_are_answered_the_same_wherever_a_masked_place_lies(one, other):
     same = ["1"] * 8
@@ -88,7 +88,6 @@ def test_a_masked_shape_is_nowhere():
     assert b"127.7" not in geo.collection(seen, secret, ["code", "shape"], {})
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 3)), min_size=1, max_size=12), st.integers(2, 4))
 def test_values_of_a_group_are_shown_where_enough_rows_share_them(pairs, k):
     rows = (

@@ -60,7 +60,7 @@ def test_completeness_is_of_all_rows_that_the_version_holds():
     assert (both.refresh.rows, both.refresh.received) == (2, 1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(ROWS.splitlines()[1:]))
 def test_the_same_bytes_give_the_same_digests(lines):
     text = "\n".join([ROWS.splitlines()[0], *lines])
