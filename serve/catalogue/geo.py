@@ -11,7 +11,8 @@ import shapely
 
 from schemas.dataset import Dataset, Points
 from schemas.errors import InvalidError
-from serve.catalogue.rows import Asked, Bbox, picked
+from serve.boxes import Bbox
+from serve.catalogue.rows import Asked, picked
 from serve.render import json_rows
 
 DEEPEST = 22

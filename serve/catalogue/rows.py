@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from actors.catalogue.reading.cells import TYPES
 from schemas.dataset import Audience, Column, Dataset, Points, Shapes
 from schemas.errors import InvalidError
+from serve.boxes import Bbox
 from serve.reading import QueryTime
 
 _CONDITION = re.compile(r"([a-z][a-z0-9_]*)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
@@ -26,7 +27,6 @@ _COMPARED: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
 }
 _MOMENT: TypeAdapter[Any] = TypeAdapter(QueryTime)
 _BOUNDS = ("_west", "_south", "_east", "_north")
-Bbox = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)

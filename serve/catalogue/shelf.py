@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import polars as pl
@@ -10,6 +9,7 @@ import polars as pl
 from actors.catalogue.state import listing_of, object_of
 from schemas.catalogue import Refresh
 from schemas.errors import GoneError
+from serve.recent import Recent
 
 MOST_BYTES = 512_000_000
 
@@ -20,9 +20,7 @@ class Shelf:
     """Frames by object. What a refresh names never changes, so nothing is ever invalidated; do not change a frame."""
 
     def __init__(self, get: Get, most_bytes: int = MOST_BYTES) -> None:
-        self._get, self._most = get, most_bytes
-        self._frames: OrderedDict[str, tuple[pl.DataFrame, int]] = OrderedDict()
-        self._bytes = 0
+        self._get, self._frames = get, Recent[pl.DataFrame](most_bytes)
         self._reading: dict[str, asyncio.Task[pl.DataFrame]] = {}
 
     async def rows(self, dataset: str, refresh: Refresh) -> pl.DataFrame:
@@ -35,9 +33,8 @@ class Shelf:
         return pl.DataFrame() if name is None else await self._frame(name)
 
     async def _frame(self, name: str) -> pl.DataFrame:
-        if name in self._frames:
-            self._frames.move_to_end(name)
-            return self._frames[name][0]
+        if (known := self._frames.get(name)) is not None:
+            return known
         if name not in self._reading:
             self._reading[name] = asyncio.create_task(self._read(name))
             self._reading[name].add_done_callback(lambda _: self._reading.pop(name, None))
@@ -47,9 +44,5 @@ class Shelf:
         if (data := await self._get(name)) is None:
             raise GoneError("this version is no longer kept")
         frame = await asyncio.to_thread(lambda: pl.read_parquet(io.BytesIO(data)))
-        size = int(frame.estimated_size())
-        self._frames[name] = frame, size
-        self._bytes += size
-        while self._bytes > self._most and len(self._frames) > 1:
-            self._bytes -= self._frames.popitem(last=False)[1][1]
+        self._frames.put(name, frame, int(frame.estimated_size()))
         return frame

@@ -10,6 +10,7 @@ import shapely
 from actors.population.grid import is_cell
 from schemas.errors import InvalidError, NotFoundError
 from schemas.population import MEANINGS, Measure, SourceFacts
+from serve.boxes import box_of
 from serve.population.areas import Areas
 from serve.population.query import Asked
 from serve.population.slots import Slot, each_hour, slots_of, weekdays_of
@@ -87,19 +88,6 @@ def days_of(text: str) -> tuple[date, date]:
     if days[0] > days[1]:
         raise InvalidError(f"{text!r} ends before it begins: swap the days")
     return days
-
-
-def box_of(text: str) -> tuple[float, float, float, float]:
-    """`west,south,east,north` in degrees (WGS84). Raises `InvalidError` for anything else."""
-    try:
-        west, south, east, north = (float(one) for one in text.split(","))
-    except ValueError:
-        raise InvalidError(
-            f"bbox is west,south,east,north in degrees, as 127.65,37.82,127.80,37.95, not {text!r}"
-        ) from None
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        raise InvalidError(f"bbox {text!r} has no area: west < east and south < north, in degrees")
-    return west, south, east, north
 
 
 def _cells(text: str) -> frozenset[str]:

@@ -8,8 +8,8 @@ import polars as pl
 
 from actors.population.blocks import name_of, unpacked
 from schemas.errors import InvalidError, UnavailableError
-from serve.population.recent import Recent
 from serve.population.suppress import Protected, protect
+from serve.recent import Recent
 
 MOST_ROWS = 5_000_000
 """Counts that one question may read: 44 days in which every cell of the city has people in every hour."""

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 import orjson
 import polars as pl
 from fastapi import Path, Query, Request
-from pydantic import field_validator
 from starlette.responses import Response
 
 from schemas.base import Frozen
 from schemas.errors import ConflictError, GoneError, InvalidError
 from serve import openapi_catalogue, paging
+from serve.boxes import Bbox, box_of
 from serve.catalogue import drawn, geo
-from serve.catalogue.rows import Asked, Bbox, hidden, picked, selected
+from serve.catalogue.rows import Asked, hidden, picked, selected
 from serve.catalogue.standing import Standing, audience_of, standing_of
 from serve.charts.render import render
 from serve.paging import Cursor
@@ -56,17 +56,10 @@ class Picked(Frozen):
     as_of: Annotated[QueryTime | None, Query(description="The version of this moment; 410 where it is gone.")] = None
     min_position: MinPosition = None
 
-    @field_validator("bbox")
-    @classmethod
-    def _is_a_box(cls, said: str | None) -> str | None:
-        if said is not None:
-            box(said)
-        return said
-
     @property
     def box(self) -> Bbox | None:
-        """The box as numbers."""
-        return None if self.bbox is None else box(self.bbox)
+        """The box as numbers. Raises `InvalidError`."""
+        return None if self.bbox is None else box_of(self.bbox)
 
 
 class RowsQuery(Picked):
@@ -89,17 +82,6 @@ class ChartQuery(Picked):
     """Of which rows, in which form."""
 
     format: ChartFormat = "vega"
-
-
-def box(said: str) -> Bbox:
-    """Four numbers. Raises `ValueError` for anything else, which is `InvalidError` outside of a model."""
-    try:
-        west, south, east, north = (float(one) for one in said.split(","))
-    except ValueError:
-        raise ValueError("bbox is west,south,east,north in degrees") from None
-    if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        raise ValueError("bbox is west,south,east,north in degrees, west before east and south before north")
-    return west, south, east, north
 
 
 async def _rows(request: Request, dataset: str, query: Picked) -> tuple[Standing, pl.DataFrame, str] | None:

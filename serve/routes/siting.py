@@ -14,8 +14,9 @@ from schemas.errors import InvalidError
 from schemas.siting import Model, Site, SitingRequest, Slot, Terms
 from serve import openapi_siting
 from serve.backend import Backend
+from serve.boxes import box_of
 from serve.catalogue.rows import Asked as AskedRows
-from serve.catalogue.rows import Bbox, picked
+from serve.catalogue.rows import picked
 from serve.catalogue.standing import audience_of, standing_of
 from serve.charts.render import render
 from serve.population.asking import asked_of, source_of
@@ -24,7 +25,6 @@ from serve.population.query import Answer, answer, chosen
 from serve.reading import frame
 from serve.render import GEOJSON
 from serve.routes.catalogue import desk_of
-from serve.routes.datasets import box
 from serve.routing import router
 from serve.siting.answer import collection
 from serve.siting.asked import CandidatesOf, FromDataset, FromFacilities, FromPopulation, Siting
@@ -150,7 +150,7 @@ async def _points(request: Request, said: FromDataset, what: str) -> tuple[pl.Da
     rows, version = found if found is not None else (pl.DataFrame(), "")
     if rows.is_empty():
         raise InvalidError(f"{what}: dataset {said.dataset!r} holds no rows yet")
-    shown = picked(rows, one.facts, AskedRows(said.where, bbox=_box(said.bbox)))
+    shown = picked(rows, one.facts, AskedRows(said.where, bbox=None if said.bbox is None else box_of(said.bbox)))
     about = {
         "dataset": one.id,
         "title_ko": one.facts.title_ko,
@@ -159,13 +159,6 @@ async def _points(request: Request, said: FromDataset, what: str) -> tuple[pl.Da
         "synthetic": one.facts.synthetic,
     }
     return named(shown, one.facts, said, what), about
-
-
-def _box(said: str | None) -> Bbox | None:
-    try:
-        return None if said is None else box(said)
-    except ValueError as error:
-        raise InvalidError(str(error)) from None
 
 
 def _posed(asked: SitingRequest, roads: Walks | None) -> tuple[Distances, list[Problem]]:

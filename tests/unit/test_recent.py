@@ -3,7 +3,7 @@
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from serve.population.recent import Recent
+from serve.recent import Recent
 
 
 def test_the_one_unused_for_longest_is_forgotten_first():
