@@ -16,6 +16,6 @@ def box_of(text: str) -> Bbox:
         ) from None
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
         raise InvalidError(
-            f"bbox {text!r} has no area: it is west,south,east,north in degrees, west before east and south before north"
+            f"bbox {text!r} has no area: west,south,east,north are degrees, west before east, south before north"
         )
     return west, south, east, north

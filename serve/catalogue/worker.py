@@ -4,28 +4,22 @@ Its input is a job: JSON behind its length, the number of parts, then each behin
 refresh as JSON, rows and findings, or `1` and why it cannot be read. Nothing here is unpickled.
 """
 
-import resource
-import signal
 import sys
 
 import orjson
 
 from schemas.errors import BomnaeError
 from serve.catalogue.taking import take, told, unpacked
-from serve.statistics.worker import DONE, FAILED, read, write
+from serve.errand import begun
+from serve.pipes import DONE, FAILED, parts, write
 
 
 def main() -> None:
     """Read one job and answer it."""
-    most, seconds = int(sys.argv[1]) * 1_000_000, int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    signal.alarm(seconds)
-    asked, answer = sys.stdin.buffer, sys.stdout.buffer
-    parts = []
-    while (part := read(asked)) is not None:
-        parts.append(part)
+    begun()
+    answer, (said, *rest) = sys.stdout.buffer, parts(sys.stdin.buffer)
     try:
-        taken = take(unpacked(orjson.loads(parts[0]), parts[1:]))
+        taken = take(unpacked(orjson.loads(said), rest))
     except MemoryError:
         raise
     except Exception as error:  # whatever a stranger's bytes provoke; other errors' words may hold cells

@@ -1,6 +1,5 @@
 """An answer as bytes: JSON, GeoJSON, CSV, Parquet, an Arrow stream, a Vega-Lite specification or a picture."""
 
-import io
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,8 +13,7 @@ from serve.charts.render import SCHEMA, render
 from serve.population.areas import Areas, by_area
 from serve.population.picture import population_map
 from serve.population.query import Answer
-from serve.render import GEOJSON
-from serve.statistics.formats import DRAWN
+from serve.render import GEOJSON, table
 from serve.statistics.formats import TYPES as TABLES
 
 Format = Literal["json", "geojson", "csv", "parquet", "arrow", "vega", "svg", "png"]
@@ -36,16 +34,16 @@ def body(
     if rows.height > MOST_ROWS:
         raise InvalidError(f"{rows.height:,} rows, more than {MOST_ROWS:,}: ask for an area or fewer slots")
     said = described(found, areas)
-    if form in DRAWN:
-        return picture(drawing(found, rows, areas, frame, by=by), form)
     match form:
+        case "vega" | "svg" | "png":
+            return picture(drawing(found, rows, areas, frame, by=by), form)
         case "json":
             parts = {"totals": found.totals, "rows": rows, "told": told}
             said |= {name: part.to_dicts() for name, part in parts.items()}
             return orjson.dumps(said)
         case "geojson":
             return orjson.dumps({"type": "FeatureCollection", "about": said, "features": _features(found, rows, areas)})
-        case _:
+        case "csv" | "parquet" | "arrow":
             return _table(found, rows, form)
 
 
@@ -93,7 +91,7 @@ def _features(found: Answer, rows: pl.DataFrame, areas: Areas | None) -> list[di
     ]
 
 
-def _table(found: Answer, rows: pl.DataFrame, form: str) -> bytes:
+def _table(found: Answer, rows: pl.DataFrame, form: Literal["csv", "parquet", "arrow"]) -> bytes:
     """Rows that say themselves what they count; those of cells with the middle of each (WGS84)."""
     unit = MEANINGS[found.facts.measure].unit_en
     named = rows.select(
@@ -105,13 +103,4 @@ def _table(found: Answer, rows: pl.DataFrame, form: str) -> bytes:
     if "cell" in rows.columns:
         lon, lat = centres(rows["cell"])
         named = named.with_columns(pl.Series("lon", lon.round(6)), pl.Series("lat", lat.round(6)))
-    sink = io.BytesIO()
-    match form:
-        case "csv":
-            # With a byte order mark, by which spreadsheets know UTF-8.
-            named.write_csv(sink, include_bom=True)
-        case "parquet":
-            named.write_parquet(sink)
-        case _:
-            named.write_ipc_stream(sink, compat_level=pl.CompatLevel.oldest())
-    return sink.getvalue()
+    return table(named, form)

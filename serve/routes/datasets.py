@@ -1,7 +1,6 @@
 """The rows of datasets (데이터셋): as tables, as maps, as charts, and how new ones are brought in."""
 
 import asyncio
-import io
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -20,7 +19,7 @@ from serve.catalogue.standing import Standing, audience_of, standing_of
 from serve.charts.render import render
 from serve.paging import Cursor
 from serve.reading import MinPosition, QueryTime, view_after
-from serve.render import GEOJSON, JSON, iso, json_rows
+from serve.render import GEOJSON, JSON, json_rows, table
 from serve.routes.catalogue import DatasetId, desk_of, lineage
 from serve.routing import router
 from serve.statistics.formats import TYPES, VEGA
@@ -149,19 +148,11 @@ async def _paged(
 def _body(one: Standing, rows: pl.DataFrame, columns: Sequence[str], form: Format, more: dict[str, Any]) -> bytes:
     if form == "geojson":
         return geo.collection(rows, one.facts, columns, {**more, "attribution": one.facts.source})
-    shown, sink = rows.select(columns), io.BytesIO()
-    match form:
-        case "csv":
-            # With a byte order mark, by which spreadsheets know UTF-8.
-            shown.with_columns(iso(pl.col(pl.Datetime))).write_csv(sink, include_bom=True)
-        case "parquet":
-            shown.write_parquet(sink)
-        case "arrow":
-            shown.write_ipc_stream(sink, compat_level=pl.CompatLevel.oldest())
-        case _:
-            said = orjson.dumps({"dataset": one.id, **more}, option=orjson.OPT_UTC_Z)
-            return b'%b,"rows":%b}' % (said[:-1], json_rows(shown) if len(shown) else b"[]")
-    return sink.getvalue()
+    shown = rows.select(columns)
+    if form != "json":
+        return table(shown, form)
+    said = orjson.dumps({"dataset": one.id, **more}, option=orjson.OPT_UTC_Z)
+    return b'%b,"rows":%b}' % (said[:-1], json_rows(shown) if len(shown) else b"[]")
 
 
 @routes.get("/v1/datasets/{dataset}/map", responses=openapi_catalogue.mapped(), summary="On a map · 지도")

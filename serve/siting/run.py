@@ -4,24 +4,21 @@ import asyncio
 import io
 import math
 import pickle
-import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from schemas.errors import InvalidError, UnavailableError
+from serve.errand import Gone, run
+from serve.pipes import read
 from serve.siting.compare import SECONDS, Measures
 from serve.siting.problem import Problem, Solution
-from serve.statistics.worker import read, write
 
 MEMORY_MB = 6_000
 AT_ONCE = 1
 """Questions that a replica solves at a time: each keeps a core busy."""
-_LOOK_S = 0.1
 _MORE = 1.5
 """HiGHS looks at its clock between two steps, so that it may run over its limit."""
 Solved = tuple[list[Solution], list[Measures]]
-_ROOT = Path(__file__).parents[2]
 
 
 class Solving:
@@ -41,31 +38,16 @@ class Solving:
         finally:
             self._inside -= 1
 
-    async def solved(self, problems: Sequence[Problem], gone: Callable[[], Awaitable[bool]]) -> Solved | None:
+    async def solved(self, problems: Sequence[Problem], gone: Gone) -> Solved | None:
         """A solution for each problem, and how they compare.
 
         None where `gone` says that nobody waits any longer, and then nothing runs on. Raises `InvalidError` where it
         takes too much memory or time, or the numbers cannot be solved with.
         """
         limit_s = math.ceil(sum(one.time_limit_s for one in problems) * _MORE + 4 * (len(problems) + 1) * SECONDS) + 30
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "serve.siting.worker", str(self._memory_mb), str(limit_s)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=_ROOT,
-        )
-        telling = asyncio.ensure_future(process.communicate(await asyncio.to_thread(_framed, problems)))
-        try:
-            while not telling.done():
-                if await gone():
-                    return None
-                await asyncio.wait([telling], timeout=_LOOK_S)
-            answer, _ = telling.result()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await asyncio.wait([telling])
+        asked = await asyncio.to_thread(pickle.dumps, list(problems))
+        if (answer := await run("serve.siting.worker", [asked], self._memory_mb, limit_s, gone)) is None:
+            return None
         if (part := read(io.BytesIO(answer))) is None:
             raise InvalidError("this takes too much memory or time: leave sites or demand points out")
         found: Solved | str = pickle.loads(part)  # noqa: S301 - from our own child
@@ -74,9 +56,3 @@ class Solving:
                 f"these numbers cannot be solved with ({found}): bring demand and capacities nearer to 1"
             )
         return found
-
-
-def _framed(problems: Sequence[Problem]) -> bytes:
-    sink = io.BytesIO()
-    write(sink, pickle.dumps(list(problems)))
-    return sink.getvalue()

@@ -5,21 +5,18 @@ could not. Both ends are ours: what strangers send has been checked before it be
 """
 
 import pickle
-import resource
-import signal
 import sys
 
+from serve.errand import begun
+from serve.pipes import read, write
 from serve.siting.compare import compared
 from serve.siting.models import solve
 from serve.siting.problem import Problem
-from serve.statistics.worker import read, write
 
 
 def main() -> None:
     """Solve, one model after the other, and compare."""
-    most, seconds = int(sys.argv[1]) * 1_000_000, int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    signal.alarm(seconds)
+    begun()
     if (asked := read(sys.stdin.buffer)) is None:
         return
     problems: list[Problem] = pickle.loads(asked)  # noqa: S301 - from our own parent

@@ -1,13 +1,12 @@
 """A statistic as bytes: JSON, CSV, Parquet, an Arrow stream, a Vega-Lite specification or a picture."""
 
-import io
 from typing import Any, Literal
 
 import orjson
 import polars as pl
 
 from serve.charts.render import MEDIA, render
-from serve.render import ARROW, JSON, iso, json_rows
+from serve.render import ARROW, JSON, json_rows, table
 from serve.statistics.declared import OWN, ZONE, Asked, Column, Statistic
 from serve.statistics.labels import Labels
 
@@ -34,19 +33,13 @@ def body(told: Statistic, asked: Asked, rows: pl.DataFrame, form: Format, labels
     if form in DRAWN:
         spec = chart(told, rows, labels)
         return orjson.dumps(spec) if form == "vega" else render(spec, "svg" if form == "svg" else "png")
-    rows, sink = rows.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC")), io.BytesIO()
+    rows = rows.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC"))
     match form:
-        case "csv":
-            # With a byte order mark, by which spreadsheets know UTF-8.
-            rows.with_columns(iso(pl.col(pl.Datetime))).write_csv(sink, include_bom=True)
-        case "parquet":
-            rows.write_parquet(sink)
-        case "arrow":
-            rows.write_ipc_stream(sink, compat_level=pl.CompatLevel.oldest())
+        case "csv" | "parquet" | "arrow":
+            return table(rows, form)
         case _:
             said = orjson.dumps(described(told, asked), option=orjson.OPT_UTC_Z)
-            sink.write(b'%b,"rows":%b}' % (said[:-1], json_rows(rows)))
-    return sink.getvalue()
+            return b'%b,"rows":%b}' % (said[:-1], json_rows(rows))
 
 
 def described(told: Statistic, asked: Asked | None = None) -> dict[str, Any]:

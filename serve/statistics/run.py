@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from schemas.errors import InvalidError, UnavailableError
-from serve.statistics.worker import FAILED, read, write
+from serve.pipes import FAILED, read, write
 
 MOST_ROWS = 100_000
 """Rows of an answer."""

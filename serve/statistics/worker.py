@@ -8,30 +8,10 @@ import io
 import resource
 import signal
 import sys
-from typing import BinaryIO
 
 import polars as pl
 
-HEADER = 8
-"""Bytes of a length."""
-DONE, FAILED = b"0", b"1"
-
-
-def read(pipe: BinaryIO) -> bytes | None:
-    """The bytes behind the next length; None at the end."""
-    head = pipe.read(HEADER)
-    if len(head) < HEADER:
-        return None
-    length = int.from_bytes(head, "big")
-    data = pipe.read(length)
-    return data if len(data) == length else None
-
-
-def write(pipe: BinaryIO, data: bytes) -> None:
-    """Bytes behind their length."""
-    pipe.write(len(data).to_bytes(HEADER, "big"))
-    pipe.write(data)
-    pipe.flush()
+from serve.pipes import DONE, FAILED, read, write
 
 
 def answer(query: bytes) -> tuple[bytes, bytes]:
