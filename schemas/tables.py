@@ -268,6 +268,7 @@ SOURCES = pa.schema(
         "synthetic": pa.bool_(),
         "registered_at": _TIME,
         "retired_at": _TIME,
+        "retired_why": _TEXT,
         "days": pa.uint32(),
         "whole_days": pa.uint32(),
         "first_day": pa.date32(),

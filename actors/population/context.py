@@ -9,7 +9,7 @@ from actors.commanded import Commanded
 from actors.population.blocks import name_of
 from actors.population.decider import AnyPopulationCommand, decide
 from actors.population.fold import evolve, initial_state
-from actors.population.state import State
+from actors.population.state import NEWEST, State
 from actors.population.tables import dump, load, tables
 from schemas.base import Command, Event
 from schemas.errors import InvalidError
@@ -20,10 +20,16 @@ class PopulationContext(Commanded[State]):
     """Sources of counts by cell and hour, driven by commands alone: `actors.context.Context[State]`."""
 
     name = "population"
+    fold_version = NEWEST
+    fold_versions = frozenset({1, NEWEST})
 
     def initial_state(self) -> State:
         """The state of an empty shard."""
         return initial_state()
+
+    def follow(self, state: State, version: int) -> None:
+        """See `state.State.version`."""
+        state.version = version
 
     def decide(self, state: State, command: Command) -> list[Event]:
         """The events that a command leads to; `[]` when it is already so.

@@ -28,9 +28,9 @@ def decide(state: State, command: AnyPopulationCommand) -> list[PopulationEvent]
         case RecordDay():
             return _record(state, command)
         case RetireSource():
-            source = _source(state, command.source)
-            retired = SourceRetired(at=command.at, by=command.by, source=command.source, reason=command.reason)
-            return [retired] if source.retired_at is None else []
+            if _source(state, command.source).retired_at is not None:
+                return []
+            return [SourceRetired(at=command.at, by=command.by, source=command.source, reason=command.reason)]
         case _:
             assert_never(command)
 
@@ -74,4 +74,12 @@ def _source(state: State, source: str) -> Source:
 
 def _in_use(source: Source, name: str) -> None:
     if source.retired_at is not None:
-        raise ConflictError(f"source {name!r} is retired: register another")
+        raise retired(name)
+
+
+def retired(source: str) -> ConflictError:
+    """What is answered to whoever brings more of a source that is retired."""
+    return ConflictError(
+        f"source {source!r} is retired: its counts can be read, but no new ones are taken, and its facts stay; "
+        "register another source for what comes now"
+    )

@@ -25,6 +25,7 @@ def evolve(state: State, event: Event) -> None:
                 state.touch(event.source, day)
             case SourceRetired():
                 source.retired_at = micros(event.at)
+                source.retired_why = event.reason if state.version > 1 else None
                 state.touch(event.source)
             case _:
                 return

@@ -9,6 +9,9 @@ import pyarrow as pa
 from actors.digest import AdditiveDigest, Key
 from schemas.population import DayFacts, SourceFacts
 
+NEWEST = 2
+"""The version of the fold: since 2 it keeps why a source was retired."""
+
 
 @dataclass(slots=True)
 class Day:
@@ -22,18 +25,20 @@ class Day:
 
 @dataclass(slots=True)
 class Source:
-    """One source with its days."""
+    """One source with its days; `retired_why` is known of those that were retired under version 2 of the fold."""
 
     facts: SourceFacts
     registered_at: int
     retired_at: int | None = None
+    retired_why: str | None = None
     days: dict[date, Day] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class State:
-    """A shard."""
+    """A shard. `version`: the rules that hold, as each claim and commit of the log says."""
 
+    version: int = NEWEST
     sources: dict[str, Source] = field(default_factory=dict)
     digest: AdditiveDigest = field(default_factory=AdditiveDigest)
     tables: dict[str, pa.Table] = field(default_factory=dict)
@@ -53,6 +58,7 @@ class State:
         source = self.sources[source_id]
         if kind == "source":
             fields: list[object] = [source.facts.model_dump_json(), source.registered_at, source.retired_at]
+            fields += [] if source.retired_why is None else [source.retired_why]
         else:
             day = source.days[date.fromisoformat(entity)]
             fields = [day.facts.model_dump_json(), day.recorded_at, day.recorded_by, day.earlier]

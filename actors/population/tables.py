@@ -29,7 +29,7 @@ def load(saved: dict[str, pa.Table]) -> State:
     state = State()
     for row in rows(saved["sources"]):
         facts = SourceFacts(**{name: row[name] for name in _SOURCE})
-        state.sources[row["source"]] = Source(facts, row["registered_at"], row["retired_at"])
+        state.sources[row["source"]] = Source(facts, row["registered_at"], row["retired_at"], row.get("retired_why"))
         state.touch(row["source"])
     for row in rows(saved["days"]):
         facts_of_day = DayFacts(**{name: row[name] for name in _DAY})
@@ -52,6 +52,7 @@ def _sources(state: State) -> Iterator[dict[str, Any]]:
             **{name: getattr(source.facts, name) for name in _SOURCE},
             "registered_at": source.registered_at,
             "retired_at": source.retired_at,
+            "retired_why": source.retired_why,
             "days": len(source.days),
             "whole_days": sum(day.facts.whole for day in source.days.values()),
             "first_day": min(source.days, default=None),

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from schemas.errors import ConflictError, InvalidError, NotFoundError
 from schemas.population import MEANINGS, DayFacts, SourceFacts
 from schemas.road import MeasureSnow
-from tests.unit.population.scenario import FILE, MONDAY, NOON, A, B, given, record, register, retire
+from tests.unit.population.scenario import CONTEXT, FILE, MONDAY, NOON, A, B, given, record, register, retire
 
 
 def test_a_source_says_what_it_counts_and_from_when_on_it_hides():
@@ -70,9 +70,32 @@ def test_a_retired_source_keeps_its_days_and_takes_no_more():
     city = given(register(), record(), retire())
     city.when(retire(3)).then_nothing()
     city.when(record(4)).then_nothing()
-    city.when(record(4, block=B)).then_raises(ConflictError, "retired")
+    city.when(record(4, block=B)).then_raises(ConflictError, "no new ones are taken")
     city.when(register(5, suppress_below=3)).then_raises(ConflictError, "retired")
     assert len(city.table("days")) == 1
+
+
+def test_retiring_says_who_did_it_and_why_and_the_reason_is_published():
+    city = given(register())
+    (event,) = city.when(retire(2)).then("source-retired")
+    assert (event.by, event.reason) == ("desk", "계약 종료 · contract ended")
+    (row,) = city.table("sources")
+    assert (row["retired_at"], row["retired_why"]) == (event.at, event.reason)
+
+
+def test_a_source_that_is_not_known_cannot_be_retired():
+    given().when(retire()).then_raises(NotFoundError, "fare-card")
+
+
+def test_what_was_retired_under_the_first_rules_keeps_its_digest_and_has_no_reason():
+    old = CONTEXT.initial_state()
+    CONTEXT.follow(old, 1)
+    for event in (*given().when(register()).events, *given(register()).when(retire()).events):
+        CONTEXT.evolve(old, event)
+    CONTEXT.follow(old, 2)
+    again = CONTEXT.load(CONTEXT.dump(old))
+    assert CONTEXT.digest(again) == CONTEXT.digest(old)
+    assert CONTEXT.tables(again)["sources"]["retired_why"].to_pylist() == [None]
 
 
 def test_a_command_of_another_context_is_refused():
