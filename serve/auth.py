@@ -93,6 +93,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/v1/population/sources"): PUBLIC,
     ("PUT", "/v1/population/sources/{source}"): _OPERATOR,
     ("POST", "/v1/population/sources/{source}/days"): _OPERATOR,
+    ("POST", "/v1/population/sources/{source}/retire"): _OPERATOR,
     ("POST", "/v1/siting"): _PLANNERS,
     ("GET", "/v1/cases"): _AUDITED,
     ("POST", "/v1/cases"): _OFFICERS,

@@ -64,6 +64,18 @@ def load(
     asyncio.run(run(settings_of(data), file, source, places, given, json=json))
 
 
+@app.command()
+def retire(
+    source: Annotated[str, typer.Argument(help="The id of the source.")],
+    reason: Annotated[str, typer.Option(help="Why nothing more comes of it; everybody reads it.")],
+    data: Data = None,
+) -> None:
+    """Take no more counts of a source. Those that it has stay readable, and marked; again it changes nothing."""
+    from serve.commands.population import retire as run
+
+    asyncio.run(run(settings_of(data), source, reason))
+
+
 @app.command("map")
 def draw(
     question: Annotated[

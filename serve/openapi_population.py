@@ -34,6 +34,8 @@ _ABOUT: Json = {
     **dict.fromkeys(("days", "days_left_out"), _DATES),
     "hidden_below": _COUNT,
     "synthetic": {"type": "boolean"},
+    "retired_at": {"type": ["string", "null"], "format": "date-time", "description": "Since then nothing more comes."},
+    "retired_why": {"type": ["string", "null"]},
     "slots": _OBJECTS,
     "boundaries": {"type": ["string", "null"], "description": "Whose borders of areas are shown."},
 }

@@ -1,4 +1,4 @@
-"""`bomnae population`: register a source, load its files with their report, draw its map; all through the API."""
+"""`bomnae population`: register or retire a source, load its files, draw its map; all through the API."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -76,6 +76,13 @@ async def register(settings: Settings, source: str, facts: SourceFacts) -> None:
     async with Api(settings, BY) as api:
         _, events = await api.send([Call("PUT", f"/v1/population/sources/{source}", facts.model_dump(mode="json"))])
     out.print(f"{source}: {'등록됨 registered' if events else '변화 없음 unchanged'}", markup=False)
+
+
+async def retire(settings: Settings, source: str, reason: str) -> None:
+    """Retire a source; one that is retired stays as it is. Raises as `Api.ask`."""
+    async with Api(settings, BY) as api:
+        _, events = await api.send([Call("POST", f"/v1/population/sources/{source}/retire", {"reason": reason})])
+    out.print(f"{source}: {'폐기됨 retired' if events else '변화 없음 unchanged'}", markup=False)
 
 
 async def load(

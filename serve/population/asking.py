@@ -12,32 +12,34 @@ from schemas.errors import InvalidError, NotFoundError
 from schemas.population import MEANINGS, Measure, SourceFacts
 from serve.boxes import box_of
 from serve.population.areas import Areas
-from serve.population.query import Asked
+from serve.population.query import Asked, Retired
 from serve.population.slots import Slot, each_hour, slots_of, weekdays_of
+from serve.render import iso
 
 MOST_CELLS = 1_000
 HOURLY = "hourly"
 """All hours that the source counts in, each for itself."""
 
 
-def source_of(sources: pl.DataFrame, measure: Measure, source: str | None) -> tuple[str, SourceFacts]:
-    """The source that is asked: the one named, else the only one of the measure that is not retired.
+def source_of(sources: pl.DataFrame, measure: Measure, source: str | None) -> tuple[str, SourceFacts, Retired | None]:
+    """The source that is asked, and whether it is retired: the one named, else the only one of the measure in use.
 
     Raises `NotFoundError` where there is none, `InvalidError` where several have the measure.
     """
     rows = (
         sources.filter(pl.col("measure") == measure) if source is None else sources.filter(pl.col("source") == source)
     )
-    if source is None and rows.height > 1:
-        rows = rows.filter(pl.col("retired_at").is_null()) if rows["retired_at"].has_nulls() else rows
+    if source is None and rows.height > 1 and rows["retired_at"].has_nulls():
+        rows = rows.filter(pl.col("retired_at").is_null())
     if rows.is_empty():
         if source is not None:
             raise NotFoundError("population source", source)
         raise NotFoundError("population source that counts", measure)
     if rows.height > 1:
         raise InvalidError(f"several sources count {measure}: name one with source={'|'.join(rows['source'].sort())}")
-    row = rows.row(0, named=True)
-    return row["source"], facts_of(row)
+    row = rows.with_columns(iso(pl.col("retired_at"))).row(0, named=True)
+    retired = None if row["retired_at"] is None else Retired(row["retired_at"], row["retired_why"])
+    return row["source"], facts_of(row), retired
 
 
 def facts_of(row: Mapping[str, Any]) -> SourceFacts:

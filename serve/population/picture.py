@@ -128,6 +128,8 @@ def _title(found: Answer, attribution: str, titles: dict[str, str]) -> dict[str,
         f"{when}, {said['days_ko']} · {said['denominator_ko']} · {found.below} 미만은 숨김(회색)",
         *f"자료: {attribution}".split("\n"),
     ]
+    if found.retired is not None:
+        notes.append(f"집계가 끝난 출처 · a retired source{f': {found.retired.why}' if found.retired.why else ''}")
     if found.facts.synthetic:
         notes.append("합성 자료 · synthetic data")
     return {"text": f"{meaning.ko}{slot} · {meaning.en}", "subtitle": notes, "anchor": "start"}
@@ -135,7 +137,7 @@ def _title(found: Answer, attribution: str, titles: dict[str, str]) -> dict[str,
 
 def _bounds(squares: list[dict[str, Any]]) -> tuple[float, float, float, float]:
     rings = shapely.polygons([square["geometry"]["coordinates"][0] for square in squares])
-    west, south, east, north = shapely.total_bounds(rings)
+    west, south, east, north = shapely.total_bounds(rings).tolist()
     return west, south, east, north
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -36,6 +36,13 @@ class Asked:
     partial: bool = False
 
 
+class Retired(NamedTuple):
+    """Since when (RFC 3339, UTC) nothing more comes of a source, and why; None where that was not kept."""
+
+    at: str
+    why: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer: `cells` with a row per cell and slot, `totals` with one per slot.
@@ -53,6 +60,7 @@ class Answer:
     totals: pl.DataFrame
     days: tuple[date, ...]
     left_out: tuple[date, ...]
+    retired: Retired | None = None
 
     def described(self) -> dict[str, Any]:
         """What the answer is, and is not: measure, denominator, days, what is hidden; in Korean and English."""
@@ -65,6 +73,8 @@ class Answer:
             "provider": self.facts.provider,
             "licence": self.facts.licence,
             "synthetic": self.facts.synthetic,
+            "retired_at": self.retired.at if self.retired is not None else None,
+            "retired_why": self.retired.why if self.retired is not None else None,
             "measure": self.facts.measure,
             "measure_ko": meaning.ko,
             "measure_en": meaning.en,
@@ -91,8 +101,17 @@ _PER = {
 }
 
 
-def answer(source: str, facts: SourceFacts, days: pl.DataFrame, counts: Protected, asked: Asked) -> Answer:
+def answer(
+    source: str,
+    facts: SourceFacts,
+    days: pl.DataFrame,
+    counts: Protected,
+    asked: Asked,
+    retired: Retired | None = None,
+) -> Answer:
     """The means of a source. `days` are its rows of `DAYS` (`day`, `hours`, `whole`), `counts` those of these days.
+
+    `retired` marks the answer, and changes nothing else of it.
 
     Raises `InvalidError` where the source counts something else than what is asked, for hours in which it counts
     nothing, and where no day is left. Never reads a clock.
@@ -116,10 +135,9 @@ def answer(source: str, facts: SourceFacts, days: pl.DataFrame, counts: Protecte
     totals = _means(rows.group_by("slot"), sizes, counts.below, keep_empty=True)
     order = {slot.id: number for number, slot in enumerate(slots)}
     place = pl.col("slot").replace_strict(order, return_dtype=pl.UInt32)
-    left_out = [day for day in wanted["day"] if day not in set(used)]
-    return Answer(
-        source, facts, asked, counts.below, cells.sort("cell", place), totals.sort(place), tuple(used), tuple(left_out)
-    )
+    left_out = tuple(day for day in wanted["day"] if day not in set(used))
+    cells, totals = cells.sort("cell", place), totals.sort(place)
+    return Answer(source, facts, asked, counts.below, cells, totals, tuple(used), left_out, retired)
 
 
 _HOURS = pl.Schema({"slot": pl.String(), "hour": pl.UInt8()})

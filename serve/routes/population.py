@@ -19,7 +19,7 @@ from serve.population import formats, reached
 from serve.population.areas import Areas
 from serve.population.asking import asked_of, source_of
 from serve.population.atlas import Atlas
-from serve.population.query import Answer, Asked, answer, chosen
+from serve.population.query import Answer, Asked, Retired, answer, chosen
 from serve.population.suppress import Protected, told_days
 from serve.reading import Moment, frame, view_of
 from serve.render import Job, Renderer
@@ -132,6 +132,7 @@ class _Ready:
 
     source: str
     facts: SourceFacts
+    retired: Retired | None
     asked: Asked
     days: pl.DataFrame
     counts: Protected
@@ -145,7 +146,7 @@ class _Ready:
         return (self.counts.below, *versions)
 
     def answer(self) -> Answer:
-        return answer(self.source, self.facts, self.days, self.counts, self.asked)
+        return answer(self.source, self.facts, self.days, self.counts, self.asked, self.retired)
 
     def told(self, found: Answer) -> pl.DataFrame:
         return told_days(self.days.filter(pl.col("day").is_in(found.days)), self.counts)
@@ -154,7 +155,7 @@ class _Ready:
 async def _ready(request: Request, query: Question, view: View, *, areas: bool) -> _Ready:
     """Read the question, and fetch what is needed; `areas`: also those that the answer shows."""
     atlas, backend = _atlas(request), request.app.state.backend
-    source, facts = source_of(frame(request, view, "sources"), query.measure, query.source)
+    source, facts, retired = source_of(frame(request, view, "sources"), query.measure, query.source)
     named = await atlas.areas_named(query.names) if query.names else None
     asked = asked_of(
         facts,
@@ -174,7 +175,8 @@ async def _ready(request: Request, query: Question, view: View, *, areas: bool) 
     below = max(facts.suppress_below, *today["suppress_below"])
     counts = await atlas.counts(wanted if query.partial else wanted.filter("whole"), below)
     box = box_of(query.bbox) if query.bbox is not None else None if named is None else named.bounds
-    return _Ready(source, facts, asked, days, counts, named, await atlas.areas() if areas else None, box)
+    shown = await atlas.areas() if areas else None
+    return _Ready(source, facts, retired, asked, days, counts, named, shown, box)
 
 
 def _atlas(request: Request) -> Atlas:

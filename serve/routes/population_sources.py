@@ -11,10 +11,11 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from actors.population.decider import retired
 from actors.population.recording import Recording, recordings
-from schemas.base import EntityId, Frozen
-from schemas.errors import ConflictError, InvalidError, NotFoundError
-from schemas.population import MEANINGS, RegisterSource, SourceFacts
+from schemas.base import EntityId, Frozen, Text
+from schemas.errors import InvalidError, NotFoundError
+from schemas.population import MEANINGS, RegisterSource, RetireSource, SourceFacts
 from serve import openapi_population, positions
 from serve.backend import Backend, View
 from serve.idempotency import OnceFor
@@ -51,13 +52,20 @@ class DaysQuery(Frozen):
     min_position: MinPosition = None
 
 
+class Retirement(Frozen):
+    """Why nothing more comes of a source."""
+
+    reason: Text
+
+
 @routes.get(
     "/v1/population/sources", responses=openapi_population.sources(), summary="Who counts the population · 인구 출처"
 )
 async def list_sources(request: Request, moment: Annotated[Moment, Query()]) -> Response:
     """Each with what it counts, what that is not, and the threshold below which its counts are hidden.
 
-    Staff see its `days`, with exact sums: what was placed in cells (`total`), outside the city, unplaced, repeated.
+    One that is retired has `retired_at` and `retired_why`. Staff see its `days`, with exact sums: what was placed in
+    cells (`total`), outside the city, unplaced, repeated.
     """
     view = await view_of(request, "population", moment)
     staff = request.state.principal.staff
@@ -113,6 +121,16 @@ async def post_days(request: Request, source: Source, query: Annotated[DaysQuery
     return await accept(request, once, lambda: _record(request, source, facts, query, file, places))
 
 
+@routes.post(
+    "/v1/population/sources/{source}/retire",
+    responses=openapi_population.written(),
+    summary="Retire a source · 출처 폐기",
+)
+async def retire_source(request: Request, source: Source, body: Retirement, once: OnceFor) -> Response:
+    """No more counts of it are taken; those that it has stay readable, and marked. Again it changes nothing."""
+    return await submit(request, [RetireSource(**stamp(request), source=source, reason=body.reason)], once)
+
+
 async def _record(
     request: Request, source: str, facts: SourceFacts, query: DaysQuery, file: bytes, places: bytes | None
 ) -> dict[str, Any]:
@@ -147,7 +165,7 @@ def _facts(request: Request, view: View, source: str) -> SourceFacts:
     if row.is_empty():
         raise NotFoundError("population source", source)
     if row["retired_at"].item() is not None:
-        raise ConflictError(f"source {source!r} is retired: register another")
+        raise retired(source)
     return facts_of(row.row(0, named=True))
 
 

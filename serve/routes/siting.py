@@ -125,7 +125,7 @@ async def _counted(request: Request, said: FromPopulation) -> Answer:
     backend: Backend = request.app.state.backend
     atlas: Atlas = request.app.state.atlas
     view = backend.view("population")
-    source, facts = source_of(frame(request, view, "sources"), said.measure, said.source)
+    source, facts, retired = source_of(frame(request, view, "sources"), said.measure, said.source)
     within = await atlas.areas_named([one.strip() for one in said.area.split(",")]) if said.area is not None else None
     asked = asked_of(
         facts,
@@ -140,7 +140,7 @@ async def _counted(request: Request, said: FromPopulation) -> Answer:
     days = frame(request, view, "days").filter(pl.col("source") == source)
     wanted = days.filter(chosen(asked))
     counts = await atlas.counts(wanted if said.partial else wanted.filter("whole"), facts.suppress_below)
-    return await asyncio.to_thread(answer, source, facts, days, counts, asked)
+    return await asyncio.to_thread(answer, source, facts, days, counts, asked, retired)
 
 
 async def _points(request: Request, said: FromDataset, what: str) -> tuple[pl.DataFrame, dict[str, Any]]:

@@ -106,6 +106,23 @@ async def test_an_api_that_is_busy_is_told_to_be_away(city, tmp_path, monkeypatc
         await load(tmp_path, boardings((A, 7, 40)))
 
 
+@pytest.mark.parametrize(("events", "words"), [(1, "폐기됨 retired"), (0, "변화 없음 unchanged")])
+async def test_retiring_a_source_sends_the_reason_and_says_whether_it_changed_anything(
+    monkeypatch, said, events, words
+):
+    sent = []
+
+    async def send(self, calls):
+        sent.extend(calls)
+        return "", events
+
+    monkeypatch.setattr(population.Api, "send", send)
+    await population.retire(Settings(), "fare-card", "contract ended")
+    (call,) = sent
+    assert (call.method, call.path) == ("POST", "/v1/population/sources/fare-card/retire")
+    assert (call.body, said()) == ({"reason": "contract ended"}, f"fare-card: {words}\n")
+
+
 def test_hours_of_a_source_are_written_as_a_slot_and_default_to_those_of_its_measure():
     def facts(measure, hours):
         return population.facts(measure, ("가", "a"), "춘천시", "none", hours, 10, synthetic=False)
