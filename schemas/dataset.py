@@ -132,10 +132,11 @@ Format = Literal["csv", "xlsx", "geojson", "json", "xml", "parquet"]
 
 
 class Layout(Frozen):
-    """How bytes are read as rows. `path` leads to the records of JSON and XML; data.go.kr's is found without it.
+    """How bytes are read as rows.
 
-    `encoding` is found out where it is not given: UTF-8 (with or without a mark), else CP949. `sheet` names one of an
-    XLSX, the first without it.
+    `path` leads to the records of JSON and XML; `.` is all that came, one record or a list of them, and data.go.kr's
+    is found without it. `encoding` is found out where it is not given: UTF-8 (with or without a
+    mark), else CP949. `sheet` names one of an XLSX, the first without it.
     """
 
     format: Format
@@ -184,6 +185,15 @@ class FromDatabase(Frozen):
     query: Annotated[str, Field(min_length=1, max_length=5_000)]
 
 
+class FromNats(Layout):
+    """Published by its provider on `city.raw.catalogue.<dataset>.rows`, and taken in as it comes.
+
+    A message holds all rows (`replace`: the newest counts), or rows that join those of before (`upsert`).
+    """
+
+    by: Literal["nats"] = "nats"
+
+
 class FromCity(Frozen):
     """A table that the city itself keeps: of its facilities or roads, or `statistic.<id>`; never one of persons."""
 
@@ -191,7 +201,7 @@ class FromCity(Frozen):
     table: Annotated[str, Field(pattern=r"^(facility|road|statistic)\.[a-z-]+$")]
 
 
-Connector = Annotated[FromFile | FromHttp | FromDatabase | FromCity, Field(discriminator="by")]
+Connector = Annotated[FromFile | FromHttp | FromDatabase | FromNats | FromCity, Field(discriminator="by")]
 
 
 class Chart(Frozen):

@@ -37,7 +37,7 @@ from streams.archive import Archive
 from streams.connection import Connection, access_of
 from streams.log import Record, sealed_alone
 from streams.rejected import Rejected
-from streams.subjects import ingest_stream, log_subject, partition
+from streams.subjects import COMMANDED, ingest_stream, log_subject, partition
 from streams.tending import FULL_BYTES, free_bytes
 
 _WRITE_S = 10.0
@@ -295,6 +295,8 @@ class City:
     async def resubmit(self, sequence: int) -> tuple[bool, Position]:
         """See `Backend`."""
         again = await rejected.resubmit(self._log.nc, sequence)
+        if again.context in COMMANDED:  # no owner reads it, so nobody can wait for it
+            return again.now, ()
         shard = partition(again.entity, self.shards(again.context))
         return again.now, (Piece(again.context, shard, again.sequence, True),)
 

@@ -35,7 +35,9 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 KindArg = Annotated[
     str,
-    typer.Argument(help="device, gateway, camera, camera-gateway, app, staff-app, officer, host, operator or backup."),
+    typer.Argument(
+        help="device, gateway, camera, camera-gateway, provider, app, staff-app, officer, host, operator or backup."
+    ),
 ]
 NameArg = Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")]
 Speed = Annotated[
@@ -233,7 +235,7 @@ def credentials_add(
     kind: KindArg,
     name: NameArg,
     entity: Annotated[
-        list[str] | None, typer.Option(help="A device's facility; the roads whose clearing a gateway may report.")
+        list[str] | None, typer.Option(help="A device's facility; the roads of a gateway; the datasets of a provider.")
     ] = None,
     case: Annotated[list[str] | None, typer.Option(help="A case whose watch hits an officer hears; repeat it.")] = None,
     data: Data = None,

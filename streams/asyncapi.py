@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pydantic import TypeAdapter
-from pydantic.json_schema import JsonSchemaMode
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
+from pydantic_core import core_schema
 
 from schemas.api import Reading
 from schemas.base import Event
@@ -43,6 +44,13 @@ For cameras and gateways of cameras, over NATS and WebSocket. The input is erase
 cannot count goes to REJECTED without embedding, attributes and picture. A batch without rows is a sign of life.
 
 카메라와 카메라 게이트웨이만 보냅니다.
+"""
+
+_PROVIDERS = """\
+For providers whose credential names the dataset, over NATS and WebSocket. A message is removed once its rows are in a
+version of the dataset; what cannot be read goes to REJECTED with the reason. It may come again: the rows count once.
+
+데이터셋 제공자만 보냅니다.
 """
 
 _OFFICERS = """\
@@ -81,6 +89,13 @@ def _server(url: str) -> dict[str, str]:
     return {"host": parts.netloc, "protocol": _PROTOCOLS[parts.scheme]}
 
 
+class _JsonSchema(GenerateJsonSchema):
+    """Without the discriminators of OpenAPI, which mean another thing in AsyncAPI; the constants of each case stay."""
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        return {key: value for key, value in super().tagged_union_schema(schema).items() if key != "discriminator"}
+
+
 class _Document:
     def __init__(self) -> None:
         self.channels: dict[str, Any] = {}
@@ -93,6 +108,7 @@ class _Document:
         self._readings()
         self._clearing()
         self._sightings()
+        self._rows()
 
     def _readings(self) -> None:
         one = sample(self._model("Reading", Reading, "validation"), self.schemas)
@@ -125,6 +141,22 @@ class _Document:
         for key, kind in (("sightings", subjects.SIGHTINGS), ("gatewaySightings", _BY_GATEWAY)):
             self._channel(key, subjects.raw("sighting", "{camera}", kind), ("sighting", "sightings"), "receive")
             self.channels[key]["description"] = _CAMERAS
+
+    def _rows(self) -> None:
+        """Rows of datasets: what they look like is each dataset's own."""
+        self.messages["rows"] = {
+            "title": "Rows of a dataset",
+            "summary": "All of them, or rows that join those of before, as the dataset is declared.",
+            "contentType": "application/octet-stream",
+            "headers": {"$ref": f"{_SCHEMAS}InputHeaders"},
+            "payload": {
+                "type": "string",
+                "format": "binary",
+                "description": "JSON, XML, CSV, XLSX, GeoJSON or Parquet, as its connector says.",
+            },
+        }
+        self._channel("rows", subjects.raw("catalogue", "{dataset}", subjects.ROWS), ("rows",), "receive")
+        self.channels["rows"]["description"] = _PROVIDERS
 
     def feed(self) -> None:
         """What apps hear, by audience and event."""
@@ -216,7 +248,9 @@ class _Document:
         }
 
     def _model(self, name: str, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
-        schema = TypeAdapter(model).json_schema(mode=mode, ref_template=f"{_SCHEMAS}{{model}}")
+        schema = TypeAdapter(model).json_schema(
+            mode=mode, ref_template=f"{_SCHEMAS}{{model}}", schema_generator=_JsonSchema
+        )
         self.schemas |= schema.pop("$defs", {})
         self.schemas[name] = schema
         return schema

@@ -27,7 +27,7 @@ from streams.objects import Objects
 from streams.permissions import inbox
 from streams.rejected import Rejection
 from streams.snapshots import Snapshots
-from streams.subjects import WITHOUT_INPUT, ingest_stream
+from streams.subjects import COMMANDED, ingest_stream
 from streams.topology import SNAPSHOTS
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class Connection:
 
     def ingest(self, context: str, shard: int) -> IngestSource:
         """The input of a shard."""
-        if context in WITHOUT_INPUT:
+        if context in COMMANDED:
             return NoInput()
         return JetStreamIngest(self.nc, context, shard)
 

@@ -55,9 +55,9 @@ class Listed:
 def add(folder: Path, kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Credential:
     """Create a user and have the running server know it before this returns.
 
-    `entities`: a device's one facility, the roads of a gateway, a camera's own id, the cases of an officer. Raises
-    `InvalidError` for a name that is no id or entities that do not fit the kind, `ConflictError` where the user exists,
-    `SetupError` where the server refuses.
+    `entities`: a device's one facility, the roads of a gateway, a camera's own id, a provider's datasets, an officer's
+    cases. Raises `InvalidError` for a name that is no id or entities that do not fit the kind, `ConflictError` where
+    the user exists, `SetupError` where the server refuses.
     """
     _check(kind, name, entities)
     credential = Credential(kind, name, user_name(kind, name), secrets.token_urlsafe(32))
@@ -192,7 +192,9 @@ def _check(kind: Kind, name: str, entities: tuple[str, ...]) -> None:
         raise InvalidError("a camera speaks for itself alone: name it")
     if kind == "officer" and not 1 <= len(entities) <= MAX_CASES:
         raise InvalidError(f"an officer hears of 1 to {MAX_CASES} cases: name them")
-    if kind not in {"device", "gateway", "camera", "officer"} and entities:
+    if kind == "provider" and not entities:
+        raise InvalidError("a provider sends rows of datasets: name them")
+    if kind not in {"device", "gateway", "camera", "provider", "officer"} and entities:
         raise InvalidError(f"a credential of kind {kind} is not bound to entities")
     for value in (name, *entities):
         try:

@@ -14,7 +14,7 @@ from streams.pull import stream_position
 from streams.subjects import ingest_filter, ingest_stream
 
 _AT_ONCE = 16
-_DELETE_FAILED, _NO_MESSAGE = 10057, 10037
+_DELETE_FAILED, _NO_MESSAGE, _NO_SEQUENCE = 10057, 10037, 10043
 """JetStream's error codes."""
 
 
@@ -41,14 +41,16 @@ async def erase(nc: Client, context: str, shard: int, upto: int) -> int:
 
 
 async def _erase(nc: Client, stream: str, sequences: list[int]) -> int:
-    return sum(await asyncio.gather(*(_erase_one(nc, stream, sequence) for sequence in sequences)))
+    return sum(await asyncio.gather(*(erase_one(nc, stream, sequence) for sequence in sequences)))
 
 
-async def _erase_one(nc: Client, stream: str, sequence: int) -> bool:
+async def erase_one(nc: Client, stream: str, sequence: int) -> bool:
+    """Erase one message; whether it was there. Safe to repeat. Raises `UnavailableError` and `JetStreamApiError`."""
     try:
         await request(nc, f"$JS.API.STREAM.MSG.DELETE.{stream}", {"seq": sequence, "no_erase": False})
     except JetStreamApiError as error:
-        if error.code not in {_DELETE_FAILED, _NO_MESSAGE} or await _exists(nc, stream, sequence):
+        gone = {_DELETE_FAILED, _NO_MESSAGE, _NO_SEQUENCE}
+        if error.code not in gone or await _exists(nc, stream, sequence):
             raise
         return False
     return True

@@ -6,7 +6,8 @@ log's included. So accounts are the walls, and permissions the doors in them:
 
 - `CITY`: shard hosts and the node's own operator, with every stream; `backup`, which copies and checks them.
 - `OPS`: operators, who look after the server and see nothing of persons. They ask by service imports, as `EDGE` does.
-- `EDGE`: devices, gateways, cameras. The only way out is the service import of `city.raw.>`; answers return to `EDGE`.
+- `EDGE`: devices, gateways, cameras, providers of datasets. The only way out is the service import of
+  `city.raw.>`; answers return to `EDGE`.
 - `APPS`: apps, with a copy of `FEED` that no subject of `APPS` leads into, and the live subjects.
 - `PUBLIC`: whoever gives no name. Hears `city.pub.>`, says nothing.
 - `POLICE_<name>`: one officer each, with the subjects of the cases that the credential names and nothing else. Not one
@@ -26,6 +27,7 @@ Kind = Literal[
     "gateway",
     "camera",
     "camera-gateway",
+    "provider",
     "app",
     "staff-app",
     "officer",
@@ -44,6 +46,8 @@ POLICE = "POLICE_"
 CITY_API, MIRROR_DELIVER = "$JS.CITY.API", "mirror.feed"
 """How `APPS` reaches the original of its mirror in `CITY`, and operators its JetStream: their own answers `$JS.API`."""
 
+_ERASED: frozenset[Kind] = frozenset({"camera", "camera-gateway", "provider"})
+"""What they send is removed once it is taken in."""
 _CONNECTIONS = {
     "EDGE": ("STANDARD", "WEBSOCKET", "MQTT"),
     "APPS": ("STANDARD", "WEBSOCKET"),
@@ -83,11 +87,12 @@ def inbox(user: str) -> str:
     return f"_INBOX_{user}"
 
 
-def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:  # noqa: C901 - a case per kind
+def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:  # noqa: C901, PLR0912 - a case per kind
     """The permission set of a user. Pure.
 
     `entities`: for a device its one facility; for a gateway the roads whose clearing it may report (it sends readings
-    on any facility's subject, where only rows of its own sensors count); for a camera itself; for an officer its cases.
+    on any facility's subject, where only rows of its own sensors count); for a camera itself; for a provider its
+    datasets; for an officer its cases.
     Raises `ValueError` for a device or camera without one.
     """
     user = user_name(kind, name)
@@ -108,6 +113,8 @@ def grant(kind: Kind, name: str, entities: tuple[str, ...] = ()) -> Grant:  # no
             account, publish = "EDGE", (subjects.raw("sighting", camera, subjects.SIGHTINGS),)
         case "camera-gateway":
             account, publish = "EDGE", (subjects.raw("sighting", "*", f"{subjects.GATEWAY_PREFIX}{name}"),)
+        case "provider":
+            account, publish = "EDGE", tuple(subjects.raw("catalogue", one, subjects.ROWS) for one in entities)
         case "app":
             account, publish, subscribe = "APPS", _reader(user, "pub"), ("city.pub.>", *own)
         case "staff-app":
@@ -135,7 +142,7 @@ def _listeners(kind: Kind, account: str) -> tuple[str, ...]:
         return ("STANDARD",)
     allowed = _CONNECTIONS[account.split("_", maxsplit=1)[0]]
     # The server's MQTT keeps what is published in streams of its own, where nobody would erase it.
-    return tuple(one for one in allowed if one != "MQTT") if kind in {"camera", "camera-gateway"} else allowed
+    return tuple(one for one in allowed if one != "MQTT") if kind in _ERASED else allowed
 
 
 def anonymous() -> Grant:

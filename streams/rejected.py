@@ -35,6 +35,8 @@ _KEPT_HEADERS = re.compile(f"ce-[a-z]+|{codec.TRACEPARENT}")
 _SAFE = " ,;:'()[]{}=<>/+*"
 _LONGEST_REASON, _LONGEST_TYPE = 8192, 200
 """Of headers a message has 64 KiB at most, and both may quote what a sender wrote."""
+_KINDS = {"facility": subjects.READINGS, "road": subjects.CLEARING, "catalogue": subjects.ROWS}
+"""Of what came on a subject that nobody knows any more."""
 _UNSAYABLE = re.compile(r"[^ -~]")
 
 
@@ -143,7 +145,7 @@ async def resubmit(nc: Client, sequence: int) -> Again:
         raise ConflictError(
             f"of rejected input {sequence} ids and reasons alone were kept: the sender has to send {one.entity} again"
         )
-    kind, headers = subjects.READINGS if one.context == "facility" else subjects.CLEARING, {}
+    kind, headers = _KINDS[one.context], {}
     original = await _message(nc, subjects.ingest_stream(one.context), one.ingest_sequence)
     if original is not None:
         kind = subjects.parse_ingest(original.subject).kind

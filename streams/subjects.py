@@ -13,11 +13,13 @@ _LONGEST_TOKEN = 128
 _FNV_OFFSET, _FNV_PRIME = 2_166_136_261, 16_777_619
 
 FEED, REJECTED, CASES = "FEED", "REJECTED", "CASES"
-WITHOUT_INPUT = frozenset({"person", "population", "catalogue"})
-"""Contexts that commands alone move: they have no INGEST."""
+COMMANDED = frozenset({"person", "population", "catalogue"})
+"""Contexts that commands alone move: their owners read no INGEST."""
+WITHOUT_INPUT = COMMANDED - {"catalogue"}
+"""Contexts that have none: rows of datasets wait in `INGEST_CATALOGUE` for whoever refreshes datasets."""
 ERASED_INPUT = frozenset({"sighting"})
 """Contexts whose input is erased once committed: it lies on one server alone, for Raft's own log would keep it."""
-READINGS, CLEARING, SIGHTINGS = "readings", "clearing", "sightings"
+READINGS, CLEARING, SIGHTINGS, ROWS = "readings", "clearing", "sightings", "rows"
 GATEWAY_PREFIX = "gw-"
 """The kind `gw-<gateway>`: a gateway speaks, for the sensors or cameras that name it, on any entity of their shard."""
 

@@ -55,8 +55,9 @@ RETENTION: Mapping[str, Retention] = MappingProxyType(
             "refuses new",
             "100 ms",
             "The truth of observations; a range leaves only when it is archived and covered by a snapshot. The "
-            "shortest window: a device could send another's message id. `person`, `population` and `catalogue` have no "
-            "input, and each message of `INGEST_SIGHTING`, always on one server, is erased once it is committed",
+            "shortest window: a device could send another's message id. `person` and `population` have no input. Each "
+            "message of `INGEST_SIGHTING`, always on one server, is erased once it is committed; of `INGEST_CATALOGUE` "
+            "it is removed once its rows are in a version of their dataset",
         ),
         "log": Retention(
             "LOG_<CONTEXT>_<SHARD>",

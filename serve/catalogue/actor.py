@@ -5,9 +5,13 @@ from typing import Any
 
 from actors.supervisor import ensure_actor
 from schemas.settings import Settings
-from serve.catalogue.refreshing import Refresher, Sources
+from serve.catalogue.refreshing import Sources
+from serve.catalogue.rounds import Rounds
 from serve.city import City
 from streams import logs
+from streams.connection import Connection, access_of
+from streams.ending import ended
+from streams.inbox import NatsInbox
 
 NAME = "datasets"
 
@@ -18,17 +22,20 @@ def ensure_datasets(settings: Settings) -> Any:
 
 
 class DatasetsActor:
-    """Runs a `Refresher` over a city of its own connections."""
+    """Runs the `Rounds` of a city over connections of its own."""
 
     def __init__(self, settings: Settings) -> None:
         logs.configure(settings.log_level)
-        self._city = City(settings, ("facility", "road", "catalogue"))
-        self._keeper = Refresher(self._city, Sources.of(settings))
+        self._settings, self._city = settings, City(settings, ("facility", "road", "catalogue"))
         self._running = asyncio.ensure_future(self._run())
 
     async def _run(self) -> None:
         await self._city.start()
-        await self._keeper.run()
+        connection = await Connection.open(access_of(self._settings), NAME)
+        try:
+            await Rounds(self._city, Sources.of(self._settings), NatsInbox(connection.nc)).run()
+        finally:
+            await connection.close()
 
     async def ready(self) -> bool:
         """Whether it is at work. Raises what ended it."""
@@ -38,5 +45,5 @@ class DatasetsActor:
 
     async def stop(self) -> None:
         """Stop; what was begun is begun again by the next one."""
-        self._running.cancel()
+        await ended(self._running)
         await self._city.stop()

@@ -1,40 +1,16 @@
-"""What asking a source takes beside the bytes: pages, queries, what changed of it, and words without its key."""
+"""What asking a source takes beside the bytes: pages, what changed of it, and words without its key."""
 
 import hashlib
-import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-import polars as pl
-
 from actors.catalogue.reading.answers import envelope
-from schemas.dataset import Dataset, FromDatabase, FromFile, FromHttp
-from schemas.errors import InvalidError, UnavailableError
-from streams.connectors.fetching import Fetched
+from schemas.dataset import Dataset, FromFile, FromHttp
 
 _TELLING = 8
 """Letters of a key that are too many to tell."""
-
-
-def queried(connector: FromDatabase, uri: str, mark: str, most: int) -> Fetched | None:
-    """The rows that a query gives, as Parquet, or None where they are those of `mark`.
-
-    Raises `InvalidError` for a query that does not read, or gives more than `most` bytes, and `UnavailableError`.
-    """
-    if not connector.query.lstrip(" \t\r\n(").lower().startswith(("select", "with")):
-        raise InvalidError("a connector's query reads (SELECT), and changes nothing")
-    try:
-        rows = pl.read_database_uri(connector.query, uri, engine="connectorx")
-    except Exception as error:  # drivers raise what they like; their words may hold the password
-        raise UnavailableError(f"the database gives nothing ({type(error).__name__})", 60) from None
-    sink = io.BytesIO()
-    rows.write_parquet(sink)
-    if (size := len(sink.getvalue())) > most:
-        raise InvalidError(f"the query gives {size:,} bytes, at most {most:,} are read: ask for fewer")
-    now = hashlib.sha256(sink.getvalue()).hexdigest()
-    return None if now == mark else Fetched((sink.getvalue(),), now, "database · 데이터베이스")
 
 
 def more_of(connector: FromHttp) -> Callable[[bytes, int], bool]:

@@ -1,11 +1,11 @@
-"""Keeps datasets fresh: asks each source when it is due, has what came read, stores it, and tells the catalogue."""
+"""Refreshes a dataset: asks its source, has what came read, stores it, and tells the catalogue."""
 
 import asyncio
 import io
 import logging
 import secrets
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,27 +18,28 @@ import shapely
 from actors.catalogue.reading.city import Bounds
 from actors.catalogue.state import listing_of, object_of
 from schemas.base import Command
-from schemas.catalogue import RecordFailure, RecordRefresh, RecordUnchanged, Refresh, ThinVersions
-from schemas.dataset import Dataset, FromCity, FromDatabase, FromFile, FromHttp, Layout, Shapes
+from schemas.catalogue import RecordFailure, RecordRefresh, RecordUnchanged, Refresh
+from schemas.dataset import Dataset, FromDatabase, FromFile, FromHttp, FromNats, Layout, Shapes
 from schemas.errors import BomnaeError, ConflictError, InvalidError, TooManyRequestsError, UnavailableError
 from schemas.packs.load import head_of
 from schemas.settings import Settings, secret
 from serve.backend import Answer, Backend, View
-from serve.catalogue.asking import declared_in, more_of, queried, signature, without
+from serve.catalogue.asking import declared_in, more_of, signature, without
 from serve.catalogue.child import taken
+from serve.catalogue.collecting import collect
+from serve.catalogue.querying import queried
 from serve.catalogue.standing import Standing, standings
 from serve.catalogue.taking import Job, Taken
 from serve.render import frame_of
 from streams.connectors import fetching
 from streams.connectors.fetching import Fetched, Pause
+from streams.inbox import Inbox
 
 logger = logging.getLogger(__name__)
 
 BY = "datasets"
 """Who tells what connectors brought."""
-LOOK_S = 2.0
 Outcome = Literal["refreshed", "unchanged", "failed"]
-_THIN_EVERY = timedelta(hours=1)
 _TABLE = Layout(format="parquet")
 """How what a database gave is handed on."""
 
@@ -76,74 +77,60 @@ class Refresher:
         self._pauses: dict[str, Pause] = {}
         self._not_before: dict[str, datetime] = {}
         self._files: dict[str, tuple[object, ...]] = {}
-        self._thinned_at: datetime | None = None
+        self._reading = asyncio.Semaphore(1)
 
     def standings(self) -> dict[str, Standing]:
         """All datasets as they stand now. Raises `UnavailableError` while the catalogue is being loaded."""
         return standings_of(self._backend.view("catalogue"))
 
-    async def run(self) -> None:
-        """Look for what is due, for ever."""
-        async with aiohttp.ClientSession() as session:
-            while True:
-                try:
-                    await self.look(session)
-                except BomnaeError as error:
-                    logger.warning("datasets: %s; looking again", error)
-                except Exception:  # a disk that is full, a driver's own: whatever it is, it looks again
-                    logger.exception("datasets: looking again")
-                await asyncio.sleep(LOOK_S)
-
-    async def look(self, session: aiohttp.ClientSession) -> int:
-        """Refresh what is due now, the areas first; how many sources were asked."""
-        known, asked = self.standings(), 0
-        for name in sorted(known, key=lambda name: (name != self._sources.areas, name)):
-            if self._due(known[name]):
-                await self.refresh(session, known[name])
-                asked += 1
+    def rests(self, one: Standing) -> bool:
+        """Whether its source failed and is left alone now."""
         now = self._backend.now()
-        if self._thinned_at is None or now - self._thinned_at >= _THIN_EVERY:
-            self._thinned_at = now
-            await self.thin(known)
-        return asked
+        return now < self._not_before.get(one.id, now)
 
-    def _due(self, one: Standing) -> bool:
-        connector, now = one.facts.connector, self._backend.now()
-        if one.row["retired_at"] is not None or connector is None or isinstance(connector, FromCity):
-            return False
-        if isinstance(connector, FromFile) and self._sources.folder is None:
-            return False  # a city that has no files yet: they wait, and nobody is to blame
-        changed = False
-        if isinstance(connector, FromFile):
-            changed = self._files.get(one.id) != signature(self._sources.folder, connector)
-        if now < self._not_before.get(one.id, now) and not changed:
-            return False
-        newest = one.newest
-        if newest is None or not newest.mark.endswith(declared_in(one.facts)):
-            return True
-        if isinstance(connector, FromFile):
-            return changed or one.row["down_since"] is not None
-        interval, seen = one.facts.interval_s, one.row["seen_at"]
-        return interval is not None and (seen is None or now - seen >= timedelta(seconds=interval))
+    def changed(self, one: Standing) -> bool:
+        """Whether it is a file that has changed since it was asked for here."""
+        connector = one.facts.connector
+        return isinstance(connector, FromFile) and self._files.get(one.id) != signature(self._sources.folder, connector)
 
     async def refresh(self, session: aiohttp.ClientSession, one: Standing) -> Outcome:
         """Ask a source now, and tell what came of it; a source that fails is left alone for a growing while."""
-        began = asyncio.get_running_loop().time()
-        pause, interval = self._pauses.setdefault(one.id, Pause()), one.facts.interval_s or 3_600
         if isinstance(one.facts.connector, FromFile):
             self._files[one.id] = signature(self._sources.folder, one.facts.connector)
+        return await self._tried(one, self._asked(session, one))
+
+    async def collect(self, inbox: Inbox, one: Standing) -> Outcome:
+        """Take in what came of a dataset by NATS, and tell what was refused."""
+        return await self._tried(one, self._collected(inbox, one))
+
+    async def _asked(self, session: aiohttp.ClientSession, one: Standing) -> Outcome:
+        began, connector = asyncio.get_running_loop().time(), one.facts.connector
+        if (fetched := await self._fetched(session, one)) is not None:
+            layout = connector if isinstance(connector, Layout) else _TABLE
+            await self.take(one, fetched, layout, BY, began)
+            return "refreshed"
+        # A file that nobody replaces is no sign of life, an answer is, and a file that is back.
+        if not isinstance(connector, FromFile) or one.row["down_since"] is not None:
+            await self._tell(RecordUnchanged(at=self._backend.now(), by=BY, dataset=one.id))
+        return "unchanged"
+
+    async def _collected(self, inbox: Inbox, one: Standing) -> Outcome:
+        began = asyncio.get_running_loop().time()
+
+        async def take(fetched: Fetched, layout: FromNats) -> None:
+            await self.take(one, fetched, layout, BY, began)
+
+        if (refused := await collect(inbox, one, self._sources.most, take)) is None:
+            return "refreshed"
+        await self._tell(RecordFailure(at=self._backend.now(), by=BY, dataset=one.id, reason=refused[:500]))
+        return "failed"
+
+    async def _tried(self, one: Standing, coming: Awaitable[Outcome]) -> Outcome:
+        pause, interval = self._pauses.setdefault(one.id, Pause()), one.facts.interval_s or 3_600
         try:
-            fetched = await self._fetched(session, one)
-            if fetched is None:
-                # A file that nobody replaces is no sign of life, an answer is, and a file that is back.
-                if not isinstance(one.facts.connector, FromFile) or one.row["down_since"] is not None:
-                    await self._tell(RecordUnchanged(at=self._backend.now(), by=BY, dataset=one.id))
-            else:
-                connector = one.facts.connector
-                layout = connector if isinstance(connector, Layout) else _TABLE
-                await self.take(one, fetched, layout, BY, began)
+            outcome = await coming
             pause.answered()
-            return "unchanged" if fetched is None else "refreshed"
+            return outcome
         except ConflictError as error:  # another upload came first, or it was retired: no failure of the source
             logger.info("dataset %s: %s", one.id, error)
             self._not_before[one.id] = self._backend.now() + timedelta(seconds=pause.failed(interval))
@@ -167,7 +154,9 @@ class Refresher:
         `InvalidError` for what cannot be read, `ConflictError` where other rows came first, and what the objects' store
         and the log raise.
         """
-        found = await taken(await self._job(one, fetched, layout, uploaded=uploaded))
+        job = await self._job(one, fetched, layout, uploaded=uploaded)
+        async with self._reading:  # each takes memory of its own
+            found = await taken(job)
         if one.newest is not None and one.newest.rows and not (found.refresh.rows or one.facts.may_be_empty):
             raise InvalidError("no rows came: those of before stay (`may_be_empty` says that a source may mean it)")
         took_s = max(0.0, asyncio.get_running_loop().time() - began)
@@ -208,14 +197,6 @@ class Refresher:
                 await self._backend.delete_object(name)
             raise
 
-    async def thin(self, known: Mapping[str, Standing]) -> None:
-        """Forget versions that few will ask for (`ThinVersions`), in the log first and then their objects."""
-        at, days = self._backend.now(), max(1, self._sources.keep.days)
-        commands = [ThinVersions(at=at, by=BY, dataset=one.id, days=days) for one in known.values() if one.versions[1:]]
-        answer = await self._backend.submit(commands, None, None) if commands else None
-        for name in (name for event in (answer.events if answer else ()) for name in event.get("objects", ())):
-            await self._backend.delete_object(name)
-
     async def _fetched(self, session: aiohttp.ClientSession, one: Standing) -> Fetched | None:
         connector, mark = one.facts.connector, mark_of(one)
         match connector:
@@ -229,7 +210,7 @@ class Refresher:
             case FromDatabase():
                 if (uri := self._sources.key_of(connector.uri_env)) is None:
                     raise UnavailableError(f"the address of this database is missing: set {connector.uri_env}", 300)
-                return await asyncio.to_thread(queried, connector, uri, mark, self._sources.most)
+                return await queried(connector, uri, mark, self._sources.most)
             case _:
                 return None
 

@@ -12,7 +12,7 @@ from streams.api import JetStreamApiError, request
 from streams.connection import Access, Connection, access_of
 from streams.permissions import inbox
 from streams.server import EmbeddedServer
-from streams.subjects import WITHOUT_INPUT, ingest_stream, log_stream
+from streams.subjects import COMMANDED, ingest_stream, log_stream
 
 CONNECT_S = 10.0
 
@@ -56,7 +56,7 @@ async def shards_of(connection: Connection, settings: Settings) -> dict[str, int
     """
     found: dict[str, int] = {}
     for context in CONTEXTS:
-        stream = log_stream(context, 0) if context in WITHOUT_INPUT else ingest_stream(context)
+        stream = log_stream(context, 0) if context in COMMANDED else ingest_stream(context)
         try:
             config = (await request(connection.nc, f"$JS.API.STREAM.INFO.{stream}"))["config"]
         except JetStreamApiError as error:

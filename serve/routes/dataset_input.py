@@ -10,7 +10,7 @@ from fastapi import Query, Request
 from starlette.responses import Response
 
 from schemas.dataset import Format as FileFormat
-from schemas.dataset import Layout
+from schemas.dataset import FromNats, Layout
 from schemas.errors import ConflictError, InvalidError
 from serve import openapi_catalogue, positions
 from serve.catalogue.standing import standing_of
@@ -102,6 +102,8 @@ async def post_refresh(request: Request, dataset: DatasetId, min_position: MinPo
     one = standing_of(desk.standings(await view_after(request, "catalogue", min_position)), dataset)
     if one.live or one.facts.connector is None:
         raise ConflictError(f"dataset {dataset!r} has no source that could be asked")
+    if isinstance(one.facts.connector, FromNats):
+        raise ConflictError(f"dataset {dataset!r} comes by NATS when its provider publishes it: nobody can be asked")
     if one.row["retired_at"] is not None:
         raise ConflictError(f"dataset {dataset!r} is retired")
     async with aiohttp.ClientSession() as session:

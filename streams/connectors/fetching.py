@@ -5,7 +5,7 @@ What the bytes mean is for whoever calls; of a page only that another one follow
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -97,8 +97,13 @@ async def from_http(
             break
     else:
         raise InvalidError(f"{source} has more than {len(pages)} pages: raise paging.most, or paging.rows")
-    now = etag or hashlib.sha256(b"".join(hashlib.sha256(page).digest() for page in pages)).hexdigest()
+    now = etag or digest_of(pages)
     return None if now == mark else Fetched(tuple(pages), now, source)
+
+
+def digest_of(pages: Sequence[bytes]) -> str:
+    """What tells pages from others: SHA-256 of theirs."""
+    return hashlib.sha256(b"".join(hashlib.sha256(page).digest() for page in pages)).hexdigest()
 
 
 def _address(said: str) -> tuple[URL, str]:

@@ -9,7 +9,8 @@ from typing import Any
 import nats
 import pytest
 
-from schemas.dataset import FromDatabase
+from schemas.dataset import FromDatabase, FromNats
+from streams import credentials
 from tests.cluster.running import Running
 from tests.unit.catalogue.entries import LAT, LON, NAME, facts
 
@@ -82,3 +83,24 @@ def test_a_database_is_asked_by_the_actor_of_datasets_again_and_again(city: Runn
     with closing(sqlite3.connect(city.folder.with_suffix(".sqlite"))) as database, database:
         database.execute("INSERT INTO stops VALUES ('명동', 127.727, 37.88)")
     city.until(lambda: rows() == 2, 60)
+
+
+async def test_what_a_provider_publishes_on_nats_are_rows_a_moment_later(city: Running) -> None:
+    declared = STOPS.model_copy(update={"connector": FromNats(format="json", path="."), "mode": "upsert"})
+    told = declared.model_dump(mode="json") | {"key": ["name"]}
+    answer = city.api.put("/v1/datasets/sent-stops", json=told, headers=city.token("operator"))
+    assert answer.status_code == 200, answer.text
+    provider = await asyncio.to_thread(credentials.add, city.folder, "provider", "bus-desk", ("sent-stops",))
+    nc = await nats.connect(f"nats://127.0.0.1:{city.ports.nats}", **provider.options())
+    for name, lon in (("시청", 127.73), ("명동", 127.727), ("시청", 127.731)):
+        row = json.dumps({"name": name, "lon": lon, "lat": 37.88}).encode()
+        await nc.request("city.raw.catalogue.sent-stops.rows", row, timeout=5)
+    await nc.close()
+    city.get("/v1/datasets/sent-stops", min_position=answer.json()["position"])
+
+    def rows() -> dict[str, float]:
+        return {row["name"]: row["lon"] for row in city.get("/v1/datasets/sent-stops/rows")["rows"]}
+
+    await asyncio.to_thread(city.until, lambda: rows() == {"시청": 127.731, "명동": 127.727}, 60)
+    refused = city.api.post("/v1/datasets/sent-stops/refresh", headers=city.token("operator"))
+    assert refused.status_code == 409

@@ -19,6 +19,7 @@ from schemas.errors import InvalidError, NotFoundError, TooManyRequestsError, Un
 from serve.catalogue import refreshing
 from serve.catalogue.asking import more_of, without
 from serve.catalogue.refreshing import Refresher, Sources
+from serve.catalogue.rounds import Rounds
 from streams.connectors.fetching import Pause, from_file, from_http
 from tests.unit.api.memory import MemoryBackend
 from tests.unit.catalogue.entries import NAME, facts
@@ -316,12 +317,13 @@ def test_a_pause_doubles_up_to_six_hours_and_begins_anew():
 
 
 class City:
-    """A refresher over a city in memory, and a provider of one dataset."""
+    """The rounds of a city in memory, and a provider of one dataset."""
 
     def __init__(self, backend, provider):
         self.backend, self.provider = backend, provider
         self.keys = {KEY_ENV: KEY}
-        self.refresher = Refresher(backend, Sources(key_of=self.keys.get))
+        sources = Sources(key_of=self.keys.get)
+        self.refresher, self.rounds = Refresher(backend, sources), Rounds(backend, sources)
 
     async def declare(self, **more):
         told = {"key": ("name",), "interval_s": 600, "columns": (NAME, LAMPS)} | more
@@ -331,7 +333,7 @@ class City:
 
     async def look(self, seconds=0.0):
         self.backend.pass_time(seconds * SECOND)
-        return await self.refresher.look(self.provider.session)
+        return await self.rounds.look(self.provider.session)
 
     @property
     def one(self):

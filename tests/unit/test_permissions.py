@@ -12,9 +12,19 @@ ENTITIES: dict[Kind, tuple[str, ...]] = {
     "device": ("bridge-1",),
     "gateway": ("main-road",),
     "camera": ("cam-1",),
+    "provider": ("stops", "lamps"),
     "officer": CASES,
 }
-GIVEN_OUT: tuple[Kind, ...] = ("device", "gateway", "camera", "camera-gateway", "app", "staff-app", "officer")
+GIVEN_OUT: tuple[Kind, ...] = (
+    "device",
+    "gateway",
+    "camera",
+    "camera-gateway",
+    "provider",
+    "app",
+    "staff-app",
+    "officer",
+)
 
 
 def granted(kind: Kind) -> Grant:
@@ -64,6 +74,12 @@ def test_a_device_speaks_for_exactly_one_facility(count: int) -> None:
 def test_a_camera_speaks_as_itself_and_a_gateway_of_cameras_in_its_own_name() -> None:
     assert granted("camera").publish == ("city.raw.sighting.cam-1.sightings",)
     assert granted("camera-gateway").publish == ("city.raw.sighting.*.gw-x",)
+
+
+def test_a_provider_sends_rows_of_its_own_datasets_alone() -> None:
+    assert granted("provider").publish == ("city.raw.catalogue.stops.rows", "city.raw.catalogue.lamps.rows")
+    others = [kind for kind in GIVEN_OUT if kind != "provider"]
+    assert not [subject for kind in others for subject in granted(kind).publish if "catalogue" in subject]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in GIVEN_OUT if not kind.startswith("camera")])

@@ -30,16 +30,18 @@ class Page:
 
 
 def envelope(data: bytes, reading: Layout) -> Page:
-    """The records of an answer: at `reading.path` (names with dots), or where Korean providers put them.
+    """The records of an answer: at `reading.path`, or where Korean providers put them.
 
-    Known are `response.body.items(.item)` of data.go.kr with one item, many or none, `data` of odcloud.kr, a plain
-    list, and what has one of the usual names (`records`, `rows`, …). A code that says "no data" is an empty page.
-    Raises `RefusedError` where the provider refused, which comes with HTTP 200, too; `InvalidError` where no records
-    are found.
+    A path is names with dots between them, `.` the whole answer. Known are `response.body.items(.item)` of data.go.kr
+    with one item, many or none, `data` of odcloud.kr, a plain list, and what has one of the usual names (`records`,
+    `rows`, …). A code that says "no data" is an empty page. Raises `RefusedError` where the provider refused, which
+    comes with HTTP 200, too; `InvalidError` where no records are found.
     """
     content = tree(decode(data, reading.encoding))
     if refusals.check(content):
         return Page([], 0)
+    if reading.path == ".":
+        return Page(_listed(content))
     trail = _walked(content, reading.path) if reading.path else _found(content)
     records = _listed(trail.pop())
     return Page(records, _number(trail, _TOTALS), _number(trail, _PAGES), _number(trail, _SIZES))

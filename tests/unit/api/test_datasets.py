@@ -14,6 +14,7 @@ from schemas.dataset import Chart, FromCity, FromFile, Layout
 from schemas.packs.load import load_pack
 from serve.app import Config
 from serve.catalogue.refreshing import Sources
+from serve.catalogue.rounds import Rounds
 from serve.routes import datasets
 from tests.unit.api.conftest import OPERATOR, bearer
 from tests.unit.api.memory import START
@@ -167,7 +168,7 @@ async def test_a_cursor_of_a_version_that_is_gone_is_told(filled, backend):
     first = await rows(filled, "limit=3")
     await bring(filled, "stops", ROWS.replace("A", "B"))
     backend.pass_time(24 * 100)
-    await datasets_of(filled).refresher.thin(datasets_of(filled).standings())
+    await Rounds(backend, Sources()).thin(datasets_of(filled).standings())
     await refused(filled, f"/v1/datasets/stops/rows?limit=3&cursor={first['next']}", 410)
     assert len([name for name in backend.objects if name.startswith("datasets/")]) == 2
 

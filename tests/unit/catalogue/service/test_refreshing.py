@@ -1,67 +1,21 @@
-"""Datasets kept fresh from files and databases: when a source is asked, what is told of it, what is forgotten."""
+"""Datasets kept fresh from files: when one is read, what is told of it, what is forgotten."""
 
 import os
-import sqlite3
-from datetime import timedelta
 from itertools import pairwise
 
-import orjson
-import polars as pl
 import pytest
 import shapely
 
 from schemas.catalogue import RecordUnchanged, RegisterDataset, RetireDataset
-from schemas.dataset import Column, FromCity, FromDatabase, FromFile
+from schemas.dataset import Column, FromCity, FromFile
 from schemas.errors import ConflictError
-from schemas.settings import secret
 from serve.catalogue import refreshing
 from serve.catalogue.refreshing import Refresher, Sources
+from serve.catalogue.rounds import Rounds
 from streams.connectors.fetching import Fetched
-from tests.unit.api.memory import MemoryBackend
 from tests.unit.catalogue.entries import facts
-from tests.unit.catalogue.service.declared import AREAS, CSV, LAMPS, ROWS, STOP, here, stops
-
-FILE = FromFile(format="csv", file="stops.csv")
-STOPS = stops(connector=FILE)
-URI = "BOMNAE_KEY_STOPS_DB"
-
-
-class Kept:
-    """A refresher over a city in memory, and a folder to read from."""
-
-    def __init__(self, backend, folder, **more):
-        self.backend, self.folder = backend, folder
-        self.sources = Sources(folder=folder, **more)
-        self.refresher = Refresher(backend, self.sources)
-
-    async def declare(self, dataset="stops", declared=STOPS):
-        command = RegisterDataset(at=self.backend.now(), by="kim", dataset=dataset, facts=declared)
-        await self.backend.submit([command], None, None)
-
-    def write(self, text=ROWS, name="stops.csv"):
-        (self.folder / name).write_text(text)
-
-    async def look(self):
-        """How many sources were asked; none of them over HTTP."""
-        return await self.refresher.look(None)
-
-    def one(self, dataset="stops"):
-        return self.refresher.standings()[dataset]
-
-    async def kinds(self, dataset="stops"):
-        """What happened, but for what time alone did."""
-        items = await self.backend.history("catalogue", dataset, 0, 1_000)
-        names = [item.type.split(".")[2] for item in items]
-        return [name for name in names if name not in {"dataset-opened", "dataset-late"}]
-
-    async def rows(self, dataset="stops"):
-        return pl.read_parquet(self.backend.objects[refreshing.object_of(dataset, self.one(dataset).newest)])
-
-
-@pytest.fixture
-async def city(tmp_path, monkeypatch):
-    monkeypatch.setattr(refreshing, "taken", here)
-    return Kept(await MemoryBackend().start(), tmp_path)
+from tests.unit.catalogue.service.declared import AREAS, CSV, ROWS, STOP, here, stops
+from tests.unit.catalogue.service.kept import FILE, STOPS
 
 
 async def test_a_file_is_read_once_and_again_when_it_has_changed(city):
@@ -90,7 +44,7 @@ async def test_another_refresher_reads_an_unchanged_file_without_telling(city):
     await city.declare()
     city.write()
     await city.look()
-    assert await Refresher(city.backend, city.sources).look(None) == 1
+    assert await Rounds(city.backend, city.sources).look(None) == 1
     assert await city.kinds() == ["dataset-registered", "dataset-refreshed"]
 
 
@@ -205,7 +159,7 @@ async def test_nothing_is_asked_that_is_retired_unconnected_or_the_citys_own(cit
 
 async def test_without_a_folder_files_wait_and_nobody_is_blamed(city):
     await city.declare()
-    assert await Refresher(city.backend, Sources()).look(None) == 0
+    assert await Rounds(city.backend, Sources()).look(None) == 0
     assert (city.one().status, city.one().row["down_since"]) == ("waiting", None)
 
 
@@ -216,7 +170,7 @@ async def test_who_asks_for_a_file_without_a_folder_is_told_which_setting_names_
 
 
 async def test_a_file_that_is_too_large_is_told(city):
-    city.refresher = Refresher(city.backend, Sources(folder=city.folder, most=100))
+    city.come_from(folder=city.folder, most=100)
     await city.declare()
     city.write()
     await city.look()
@@ -249,7 +203,7 @@ SQUARE = shapely.box(127.69, 37.86, 127.735, 37.9)
 
 async def test_the_areas_come_first_and_say_what_lies_outside(city):
     areas = AREAS.model_copy(update={"connector": FromFile(format="csv", file="areas.csv")})
-    city.refresher = Refresher(city.backend, Sources(folder=city.folder, areas="zones", bounds=(0, 0, 180, 90)))
+    city.come_from(folder=city.folder, areas="zones", bounds=(0, 0, 180, 90))
     await city.declare()
     await city.declare("zones", areas)
     city.write()
@@ -260,83 +214,11 @@ async def test_the_areas_come_first_and_say_what_lies_outside(city):
 
 
 async def test_without_areas_the_bounds_say_it(city):
-    city.refresher = Refresher(city.backend, Sources(folder=city.folder, bounds=SQUARE.bounds))
+    city.come_from(folder=city.folder, bounds=SQUARE.bounds)
     await city.declare()
     city.write()
     await city.look()
     assert {one.kind: one.rows for one in city.one().newest.findings}["outside"] == 1
-
-
-@pytest.fixture
-def database(tmp_path, monkeypatch):
-    path = tmp_path / "city.db"
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE stops (stop TEXT, lamps INTEGER)")
-        connection.execute("INSERT INTO stops VALUES ('A1', 2), ('A2', 0)")
-    monkeypatch.setenv(URI, f"sqlite://{path}")
-    return path
-
-
-def queried(query="SELECT * FROM stops ORDER BY stop"):
-    named = STOP.model_copy(update={"source": None})
-    return facts(columns=(named, LAMPS), connector=FromDatabase(uri_env=URI, query=query), interval_s=3_600)
-
-
-async def test_a_database_is_asked_at_its_interval(city, database):
-    await city.declare(declared=queried())
-    assert [await city.look(), await city.look()] == [1, 0]
-    assert (await city.rows()).select("stop", "lamps").rows() == [("A1", 2), ("A2", 0)]
-    city.backend.pass_time(1.1)
-    assert await city.look() == 1
-    with sqlite3.connect(database) as connection:
-        connection.execute("INSERT INTO stops VALUES ('A3', 1)")
-    city.backend.pass_time(1.1)
-    assert await city.look() == 1
-    assert city.one().newest.rows == 3
-    assert await city.kinds() == ["dataset-registered", "dataset-refreshed", "dataset-confirmed", "dataset-refreshed"]
-    assert str(database) not in str([item.data for item in await city.backend.history("catalogue", "stops", 0, 99)])
-
-
-@pytest.mark.parametrize(
-    ("query", "why"),
-    [
-        ("SELECT * FROM ghosts", "the database gives nothing"),
-        ("DELETE FROM stops", "reads (SELECT), and changes nothing"),
-        ("  -- a remark\nDROP TABLE stops", "reads (SELECT), and changes nothing"),
-    ],
-)
-async def test_a_query_that_fails_or_changes_something_is_told(city, database, query, why):
-    await city.declare(declared=queried(query))
-    await city.look()
-    assert why in city.one().row["down_why"]
-    with sqlite3.connect(database) as connection:
-        assert connection.execute("SELECT count(*) FROM stops").fetchone() == (2,)
-
-
-async def test_a_database_whose_address_is_missing_or_wrong_is_told_without_it(city, monkeypatch, caplog):
-    await city.declare(declared=queried())
-    await city.look()
-    assert URI in city.one().row["down_why"]
-    monkeypatch.setenv(URI, "nosuch://kim:hidden@127.0.0.1:1/db")
-    city.backend.pass_time(1)
-    await city.look()
-    assert "the database gives nothing" in city.one().row["down_why"]
-    events = [item.data for item in await city.backend.history("catalogue", "stops", 0, 99)]
-    assert "hidden" not in caplog.text + orjson.dumps(events).decode()
-
-
-async def test_a_result_that_is_too_large_is_told(city, database):
-    city.refresher = Refresher(city.backend, Sources(folder=city.folder, most=10))
-    await city.declare(declared=queried())
-    await city.look()
-    assert "10 are read: ask for fewer" in city.one().row["down_why"]
-
-
-def test_nothing_else_of_the_environment_is_for_connectors(monkeypatch):
-    monkeypatch.setenv("BOMNAE_KEY_EMPTY", "")
-    assert secret("BOMNAE_KEY_EMPTY") is None
-    with pytest.raises(ValueError, match="does not begin with BOMNAE_KEY_"):
-        secret("PATH")
 
 
 async def test_rows_that_would_join_rows_that_are_lost_are_not_taken(city):
@@ -353,7 +235,7 @@ async def test_rows_that_would_join_rows_that_are_lost_are_not_taken(city):
 async def test_two_uploads_at_once_lose_no_row(city):
     await city.declare(declared=stops(mode="upsert"))
     seen = city.one()
-    take = city.refresher.take
+    take = Refresher(city.backend, city.sources).take
     await take(
         seen,
         Fetched((b"\xec\xa0\x95\xeb\xa5\x98\xec\x9e\xa5 \xeb\xb2\x88\xed\x98\xb8,lamps\nA1,1\n",), "1", "x"),
@@ -409,14 +291,17 @@ async def test_a_personal_column_is_not_told_of_in_what_everybody_sees(city):
     assert city.one().newest.data_time is None
 
 
-async def test_it_thins_once_an_hour(city):
+async def test_it_thins_once_an_hour(city, monkeypatch):
+    thinned = []
+    thin = city.rounds.thin
+
+    async def noted(known):
+        thinned.append(len(known))
+        await thin(known)
+
+    monkeypatch.setattr(city.rounds, "thin", noted)
     await city.declare()
-    city.write()
-    await city.look()
-    assert city.refresher._thinned_at is not None
-    before = city.refresher._thinned_at
-    await city.look()
-    assert city.refresher._thinned_at == before
-    city.backend.pass_time(1.1)
-    await city.look()
-    assert city.refresher._thinned_at > before + timedelta(hours=1)
+    for hours, times in ((0, 1), (0, 1), (1.1, 2)):
+        city.backend.pass_time(hours)
+        await city.look()
+        assert len(thinned) == times
