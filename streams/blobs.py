@@ -91,7 +91,11 @@ class FileBlobs:
 
     async def names(self, prefix: str) -> list[str]:
         """See `ListedBlobs`. Also those of which a writer that died left a half: `get` has none, `delete` ends it."""
-        return await asyncio.to_thread(self._names, self._path(prefix))
+        return list(await self.written(prefix))
+
+    async def written(self, prefix: str) -> dict[str, int]:
+        """When each blob below a folder was last written, in µs UTC by the clock of its disk; the names as `names`."""
+        return await asyncio.to_thread(self._written, self._path(prefix))
 
     def _put(self, path: str, data: bytes) -> None:
         folder = path.rsplit("/", 1)[0]
@@ -124,10 +128,13 @@ class FileBlobs:
         if there and self._local:
             _sync(path.rsplit("/", 1)[0])
 
-    def _names(self, path: str) -> list[str]:
+    def _written(self, path: str) -> dict[str, int]:
         below = fs.FileSelector(path, allow_not_found=True, recursive=True)
-        found = [info.path for info in self._fs.get_file_info(below) if info.type == fs.FileType.File]
-        return sorted({name.removeprefix(f"{self._root}/").removesuffix(".part") for name in found})
+        found = [info for info in self._fs.get_file_info(below) if info.type == fs.FileType.File]
+        times: dict[str, int] = {}
+        for info in sorted(found, key=lambda one: (one.path.removesuffix(".part"), one.mtime_ns)):
+            times[info.path.removeprefix(f"{self._root}/").removesuffix(".part")] = info.mtime_ns // 1_000
+        return times
 
 
 def _replaced(part: str, path: str, data: bytes) -> bool:

@@ -1,5 +1,7 @@
 """Where snapshots lie, which of them are kept, and which is taken when some are damaged."""
 
+import os
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,8 +32,21 @@ class TestFileBlobs(BlobsContract):
         half.write_bytes(b"a photograph")
         assert await blobs.names("cases/c-1") == ["cases/c-1/half.bin", "cases/c-1/whole.bin"]
         assert await blobs.get("cases/c-1/half.bin") is None
+        os.utime(half, ns=(0, 7_000_000))
+        assert (await blobs.written("cases/c-1"))["cases/c-1/half.bin"] == 7_000
         await blobs.delete("cases/c-1/half.bin")
         assert not half.exists()
+
+    async def test_a_name_says_when_it_was_last_written(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path.as_uri())
+        for name in ("a/one", "a/b/two", "c/three"):
+            await blobs.put(name, b"x")
+            os.utime(tmp_path / name, ns=(0, 5_000_000_000))
+        assert await blobs.written("a") == {"a/b/two": 5_000_000, "a/one": 5_000_000}
+        began = time.time_ns() // 1_000 - 1_000_000
+        await blobs.put("a/one", b"x")
+        assert (await blobs.written("a"))["a/one"] > began
+        assert await blobs.written("none") == {}
 
 
 def tables(value: int) -> dict[str, pa.Table]:
