@@ -2,32 +2,23 @@
 
 Every commit since the beginning is derived again: its input observed, its commands decided, its timers run; events and
 digests must be those of the log (`actors.replay.apply`). Then the same state must come out of every stored snapshot and
-the commits behind it. A running city is compared as of the newest commit that was read.
+the commits behind it. A running city is compared as of the newest commit that was read. Last, each erasable object that
+the state names must be there with its digest (`actors.presence.check`).
 """
 
-import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.context import Context
 from actors.host import CONTEXTS, ShardKey
+from actors.presence import ERASABLE, Finding, check
 from actors.replay import ShardState, catch_up, committed_digest, load, restored
-from actors.sighting import presence
-from actors.sighting.context import SightingContext
-from schemas.errors import DivergenceError, ObjectError
-from schemas.registry import read_event
-from schemas.sighting import BlocksExpired, BlocksLost, SightingsErased
-from streams.blobs import Blobs
+from schemas.errors import DivergenceError
 from streams.connection import Connection
 from streams.ingest import IngestSource
-from streams.log import EventStore, Record, read_batches
+from streams.log import EventStore, Record
 from streams.snapshots import Snapshots
-
-_ERASING = frozenset({SightingsErased.type, BlocksExpired.type, BlocksLost.type})
-_ERASING_S, _ERASING_TRIES = 5.0, 10
-"""How long a running city may take to delete what its log has just told to be gone."""
 
 Report = Callable[[str, int, int], None]
 """A log, the sequence reached, and its newest one."""
@@ -38,7 +29,8 @@ class Verified:
     """The shard of a log that holds: replayed up to `sequence`, in `commits` commits, its state has `digest`.
 
     `snapshots` lead to the same; `passed_over` are damaged or of a fold version that is no longer known, so that no
-    start uses them. `objects` are there with their digests, and none that was erased or has expired.
+    start uses them. `objects` are there with their digests; `findings` tells of those that are not, and of those that
+    are still there though they were erased.
     """
 
     log: str
@@ -48,6 +40,7 @@ class Verified:
     snapshots: int
     passed_over: int
     objects: int = 0
+    findings: tuple[Finding, ...] = ()
 
 
 async def verify(
@@ -55,27 +48,35 @@ async def verify(
 ) -> list[Verified]:
     """Check the shards one after the other; writes nothing, and may run beside their owners.
 
-    Raises `DivergenceError` for the first difference (`ObjectError` for an object), `LogGapError` where input or log is
-    missing.
+    Raises `DivergenceError` for the first difference, `LogGapError` where input or log is missing. What is wrong with
+    objects raises nothing: all of it is told, in `Verified.findings`.
     """
     found = []
     for name, number in shards:
         store = Watched(connection.store(name, number), report)
         snapshots = await connection.snapshots(name, number)
-        context = CONTEXTS[name]()
-        objects = connection.objects().blobs if isinstance(context, SightingContext) else None
-        found.append(await verify_shard(context, store, connection.ingest(name, number), snapshots, objects))
+        verified, whole = await _verified(CONTEXTS[name](), store, connection.ingest(name, number), snapshots)
+        if name in ERASABLE:
+            objects, findings = await check((name, number), store, whole.domain, connection.objects().blobs)
+            verified = replace(verified, objects=objects, findings=tuple(findings))
+        found.append(verified)
     return found
 
 
 async def verify_shard(
-    context: Context[Any], store: EventStore, ingest: IngestSource, snapshots: Snapshots, objects: Blobs | None = None
+    context: Context[Any], store: EventStore, ingest: IngestSource, snapshots: Snapshots
 ) -> Verified:
-    """Check one shard; see `verify`. `objects`: where the blocks of sightings lie, which are then checked too.
+    """Check one shard, without its objects; see `verify`.
 
     The replay compares every commit with the log. A snapshot must hold the state that its own commit record tells, and
     the newest one, with the commits behind it, must lead to the state that the replay reached.
     """
+    return (await _verified(context, store, ingest, snapshots))[0]
+
+
+async def _verified(
+    context: Context[Any], store: EventStore, ingest: IngestSource, snapshots: Snapshots
+) -> tuple[Verified, ShardState[Any]]:
     # The list first: what is saved later may stand behind the newest commit that the replay reads.
     listed = await snapshots.index()
     whole = await load(context, store, ingest, None, every_digest=True)
@@ -92,39 +93,8 @@ async def verify_shard(
     if newest is not None:
         await catch_up(context, newest, store, ingest, whole.stored_at)
         _compare(whole, newest, store.name)
-    checked = await _verify_objects(store, whole, objects) if objects is not None else 0
-    return Verified(store.name, whole.sequence, whole.number, whole.digest, good, len(listed) - good, checked)
-
-
-async def _verify_objects(store: EventStore, whole: ShardState[Any], objects: Blobs) -> int:
-    """Whether every block is there with its digest, and none that is gone; how many are there."""
-    held = presence.expected(whole.domain)
-    missing = [name for name, digest in held.items() if not _is(await objects.get(name), digest)]
-    # To the newest record, not to `whole`: what a running city has erased meanwhile is rightly missing.
-    gone = await _gone(store)
-    for name in missing:
-        if name not in gone:
-            raise ObjectError(store.name, whole.sequence, "is missing or damaged", name)
-    for _ in range(_ERASING_TRIES):
-        left = [name for name in gone if await objects.get(name) is not None]
-        if not left:
-            return len(held)
-        await asyncio.sleep(_ERASING_S / _ERASING_TRIES)
-    raise ObjectError(store.name, whole.sequence, "is still there, though it was erased or has expired", left[0])
-
-
-async def _gone(store: EventStore) -> set[str]:
-    return {
-        name
-        async for batch in read_batches(store)
-        for record in batch.events
-        if record.type in _ERASING
-        for name in presence.gone(read_event(record.type, record.data))
-    }
-
-
-def _is(data: bytes | None, digest: str) -> bool:
-    return data is not None and hashlib.sha256(data).hexdigest() == digest
+    found_here = Verified(store.name, whole.sequence, whole.number, whole.digest, good, len(listed) - good)
+    return found_here, whole
 
 
 class Watched:

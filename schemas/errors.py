@@ -243,10 +243,11 @@ class LostLogError(BomnaeError):
 
 
 @dataclass
-class ObjectError(DivergenceError):
-    """An erasable object is not what its log says: `what` it is though it should not be, or the other way round."""
+class ObjectError(BomnaeError):
+    """So many erasable objects are not as the logs say: missing, damaged, or still there though they were erased."""
 
-    name: str
+    count: int
+    first: str
 
     def __str__(self) -> str:
-        return f"{self.log} at sequence {self.sequence}: {self.name} {self.what}"
+        return f"{self.count} objects are not as the logs say, the first is {self.first}: do as is said of each"

@@ -181,7 +181,7 @@ def _thinned(known: Known, command: ThinVersions) -> list[CatalogueEvent]:
         return []
     left = Known(known.facts, known.registered_at, known.modified_at)
     left.versions = [one for one in known.versions if one.since not in gone]
-    objects = known.objects(command.dataset) - left.objects(command.dataset)
+    objects = known.objects(command.dataset).keys() - left.objects(command.dataset).keys()
     since = tuple(map(from_micros, sorted(gone)))
     return [VersionsDropped(at=command.at, dataset=command.dataset, since=since, objects=tuple(sorted(objects)))]
 

@@ -1,5 +1,6 @@
 """The state of one catalogue shard: datasets with the versions of their rows. Times are µs UTC."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -35,6 +36,12 @@ class Version:
         self._told = self._told or self.refresh.model_dump_json()
         return self._told
 
+    def objects(self, dataset: str) -> Iterator[tuple[str, str]]:
+        """Name and SHA-256 of its rows, and of its findings where there are any."""
+        yield object_of(dataset, self.refresh), self.refresh.version
+        if (listing := listing_of(dataset, self.refresh)) is not None and self.refresh.listing is not None:
+            yield listing, self.refresh.listing
+
 
 @dataclass(slots=True)
 class Known:
@@ -63,10 +70,9 @@ class Known:
         """The refresh whose rows are those of now."""
         return self.versions[-1].refresh if self.versions else None
 
-    def objects(self, dataset: str) -> set[str]:
-        """The names of all objects of its versions."""
-        named = ((object_of(dataset, one.refresh), listing_of(dataset, one.refresh)) for one in self.versions)
-        return {name for pair in named for name in pair if name is not None}
+    def objects(self, dataset: str) -> dict[str, str]:
+        """SHA-256 by name of all objects of its versions."""
+        return {name: digest for one in self.versions for name, digest in one.objects(dataset)}
 
 
 @dataclass(slots=True)

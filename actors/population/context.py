@@ -6,9 +6,9 @@ from typing import cast
 import pyarrow as pa
 
 from actors.commanded import Commanded
-from actors.population.blocks import name_of
 from actors.population.decider import AnyPopulationCommand, decide
 from actors.population.fold import evolve, initial_state
+from actors.population.presence import expected
 from actors.population.state import NEWEST, State
 from actors.population.tables import dump, load, tables
 from schemas.base import Command, Event
@@ -63,5 +63,4 @@ class PopulationContext(Commanded[State]):
 
     def objects(self, state: State) -> Collection[str]:
         """The blocks of all days, also of those that were replaced: the past is asked of them."""
-        days = [day for source in state.sources.values() for day in source.days.values()]
-        return {name_of(block) for day in days for block in (*day.earlier, day.facts.block)}
+        return expected(state).keys()

@@ -1,16 +1,19 @@
-"""Which blocks must be there, and which must not: what `bomnae verify` holds against the folder of objects. Pure."""
+"""Which blocks of sightings must be there, and which must not. Pure."""
 
+from actors.erasable import Erasable, Held
 from actors.sighting.blocks import name_of
 from actors.sighting.state import State
 from schemas.base import Event
 from schemas.sighting import BlocksExpired, BlocksLost, SightingsErased
 
+_REMEDY = "bring it back from a backup; without it its sightings are in no search that is built anew"
 
-def expected(state: State) -> dict[str, str]:
-    """SHA-256 by name of every block that must be there; those of a camera under erasure may be on their way out."""
+
+def expected(state: State) -> dict[str, Held]:
+    """Every block that must be there; those of a camera under erasure may be on their way out."""
     return {
-        name_of(block): block
-        for camera in state.cameras.values()
+        name_of(block): Held(name, block, _REMEDY)
+        for name, camera in state.cameras.items()
         if all(erasure.erased_at is not None for erasure in camera.erasures.values())
         for block in camera.blocks
     }
@@ -25,3 +28,8 @@ def gone(event: Event) -> list[str]:
             return [name_of(block) for block in event.blocks]
         case _:
             return []
+
+
+ERASABLE = Erasable(
+    "blocks", expected, gone, frozenset({SightingsErased.type, BlocksExpired.type, BlocksLost.type}), private=True
+)

@@ -15,6 +15,7 @@ from schemas.errors import (
     DivergenceError,
     LogGapError,
     LostLogError,
+    ObjectError,
     SetupError,
     StorageFullError,
     TooManyRequestsError,
@@ -25,7 +26,7 @@ from schemas.settings import Settings
 FAILED, USAGE, UNAVAILABLE = 1, 2, 3
 """A check failed; the request or the set-up is wrong; a part of the city does not answer."""
 
-_FAILED = (DivergenceError, LogGapError, LostLogError)
+_FAILED = (DivergenceError, LogGapError, LostLogError, ObjectError)
 _UNAVAILABLE = (UnavailableError, StorageFullError, AppendTimeoutError, TooManyRequestsError)
 
 out = Console(highlight=False, soft_wrap=True)

@@ -94,7 +94,7 @@ class Given(scenario.Given[State]):
         return self.state.datasets[dataset]
 
     def objects(self, dataset: str = STOPS) -> set[str]:
-        return self.known(dataset).objects(dataset)
+        return set(self.known(dataset).objects(dataset))
 
     def row(self, dataset: str = STOPS) -> dict[str, Any]:
         """What readers see of a dataset."""
