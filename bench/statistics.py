@@ -19,6 +19,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from actors.archiving.archivist import Archivist, url_of
+from actors.archiving.clustering import clustered
 from actors.archiving.rollups import parts, rolled
 from actors.host import wall_clock
 from actors.meters import Numbers
@@ -90,7 +91,7 @@ def made_up(first: int, count: int, per_second: int) -> pa.Table:
 
 
 def written(archive: Archive, rows: int, days: int) -> float:
-    """Write them as the archive's writer does, then join what is small; rows a second."""
+    """Write them as the archive's writer does, then put the days together that are over; rows a second."""
     per_second = max(1, rows // (days * 86_400))
     began = time.perf_counter()
     for first in range(0, rows, WRITE):
@@ -98,7 +99,8 @@ def written(archive: Archive, rows: int, days: int) -> float:
         held, reached = {"log": Reached(first)}, {"log": Reached(first + count)}
         archive.append("readings", made_up(first, count, per_second), held, reached)
     took = time.perf_counter() - began
-    archive.compact("readings", START.date())
+    for day in range(1, days + 1):
+        archive.compact("readings", START.date() + timedelta(days=day), clustered)
     return rows / took
 
 

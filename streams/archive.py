@@ -8,18 +8,19 @@ threads.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from schemas.archive import PARTITION, TABLES
 from schemas.errors import UnavailableError
 
-Merge = Callable[[pl.LazyFrame], pa.Table]
+Merge = Callable[[pl.LazyFrame], pa.Table | pa.RecordBatchReader]
+"""What the rows of a day that is over become."""
 MOST_RETRIES = 15
 SMALL_FILES = 32
 """So many files of a day are joined."""
@@ -31,6 +32,11 @@ CONFIGURATION = {"delta.logRetentionDuration": "interval 2 days"}
 """Of each table: one entry of its log each few seconds are many, and nobody reads a version of last week."""
 _STORED = "@stored"
 _ENDLESS = 10**12
+_LATE = timedelta(days=2)
+"""Most of what comes late comes within it; older days are merged again only for as many files as are joined."""
+_MERGED = WriterProperties(compression="UNCOMPRESSED", max_row_group_size=131_072)
+"""Small groups of rows, which a reader passes over by their least and greatest values; in order, words and times are
+short without compression, and read faster (docs/decisions/0017)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Archive:
     def __init__(self, url: str) -> None:
         """`url` as Delta Lake takes it; keys of an object store come from the environment of the process."""
         self._url = url.rstrip("/")
+        self._scanned: dict[str, tuple[int, pl.LazyFrame]] = {}
 
     def _home(self, table: str) -> str:
         return f"{self._url}/{table}"
@@ -111,18 +118,22 @@ class Archive:
         return self._home(table)
 
     def scan(self, table: str, version: int) -> pl.LazyFrame:
-        """A table as of a version, lazily; empty for -1."""
+        """A table as of a version, lazily; empty for -1. The log of the table is read once for a version."""
         if version < 0:
             return pl.LazyFrame(pl.from_arrow(TABLES[table].empty_table()))
-        with _answered():
-            return pl.scan_delta(self._home(table), version=version)
+        known, found = self._scanned.get(table, (-1, pl.LazyFrame()))
+        if known != version:
+            with _answered():
+                found = pl.scan_delta(self._home(table), version=version)
+            self._scanned[table] = version, found
+        return found
 
     def compact(self, table: str, today: date, merge: Merge | None = None) -> Compacted:
         """Join the small files of the days that have many, and remove those that were replaced `KEEP_HOURS` ago.
 
-        With `merge` the rows of a day before `today` (UTC) with two files are replaced by what it makes of them, else
-        they stay. Readers go on, and so may writers: where one adds to that very day meanwhile, `UnavailableError`, and
-        nothing is done.
+        With `merge` the rows of a day before `today` (UTC) with two files (many, where it is longer ago) become what it
+        makes of them, in about its order, else they stay. Readers go on, and so may writers: where one adds to that
+        very day meanwhile, `UnavailableError`, and nothing is done.
         """
         found = self._open(table)
         if found is None:
@@ -131,12 +142,17 @@ class Archive:
         with _answered():
             files = pl.DataFrame(found.get_add_actions(flatten=True))
             for context, day, count in files.group_by("partition.context", "partition.day").len().iter_rows():
-                if merge is not None and day < today and count > 1:
+                if merge is not None and day < today and count >= (2 if today - day <= _LATE else SMALL_FILES):
                     whole = self.scan(table, found.version()).filter(pl.col("context") == context, pl.col("day") == day)
                     predicate = f"context = '{context}' AND day = '{day}'"
                     # In one file, or the day would be merged again and again.
                     write_deltalake(
-                        found, merge(whole), mode="overwrite", predicate=predicate, target_file_size=_ENDLESS
+                        found,
+                        merge(whole),
+                        mode="overwrite",
+                        predicate=predicate,
+                        target_file_size=_ENDLESS,
+                        writer_properties=_MERGED,
                     )
                     removed, added = removed + count, added + 1
                 elif count >= SMALL_FILES:

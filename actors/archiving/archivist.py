@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from actors.archiving.clustering import clustered
 from actors.archiving.rollups import merged
 from actors.archiving.shard import ShardArchiver, StoppedError
 from actors.archiving.tail import RollupTail, Tail
@@ -26,7 +27,7 @@ from schemas.errors import (
     UnknownEventError,
 )
 from schemas.settings import Settings
-from streams.archive import Archive, Reached
+from streams.archive import Archive, Merge, Reached
 from streams.connection import Connection, access_of
 from streams.ending import ended
 from streams.follow import Follower
@@ -51,6 +52,7 @@ MOST_BYTES = 128_000_000
 ROLLUPS_S = 300.0
 """Time between two writes of the roll-ups: each adds a row for every sensor."""
 COMPACT_S = 600.0
+_MERGES: Mapping[str, Merge] = {"readings": clustered, **dict.fromkeys(ROLLUPS, merged)}
 _AGAIN_S = 1.0
 _LEAVE_S = 15.0
 _ARCHIVED = tuple(name for name in CONTEXTS if name not in PERSONAL)
@@ -224,8 +226,7 @@ class Archivist:
         self._wrote["compact"] = asyncio.get_running_loop().time()
         today = from_micros(self._clock()).date()
         for table, tail in self._tails.items():
-            merge = merged if table in ROLLUPS else None
-            await self._stored(partial(self._archive.compact, table, today, merge))
+            await self._stored(partial(self._archive.compact, table, today, _MERGES.get(table)))
             version, held = await self._stored(partial(self._archive.held, table, tail.held))
             if held != tail.held:
                 raise UnavailableError(f"another writer writes {table} too", retry_after_s=1)

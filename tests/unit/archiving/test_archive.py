@@ -1,13 +1,14 @@
 """The archive adds each row once, whoever writes, and stays readable while it is written."""
 
 import threading
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
+from actors.archiving import clustering
 from actors.archiving.rollups import merged, rolled
 from schemas.archive import EVENTS, READINGS
 from schemas.errors import UnavailableError
@@ -15,7 +16,7 @@ from streams import archive as module
 from streams.archive import Archive, Reached
 
 LOG = "LOG_ROAD_0"
-TODAY, TOMORROW = date(2026, 1, 1), date(2026, 1, 2)
+TODAY, TOMORROW, LATER = date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 9)
 
 
 def at(sequence: int, log: str = LOG) -> dict[str, Reached]:
@@ -147,6 +148,56 @@ def test_parts_of_today_stay_as_they_are_but_for_their_files(archive):
         archive.append("minutes", parts(number), at(number), at(number + 1))
     assert archive.compact("minutes", TODAY, merged) == module.Compacted(module.SMALL_FILES, 1)
     assert len(archive.scan("minutes", archive.version("minutes")).collect()) == module.SMALL_FILES
+
+
+def measured(first: int, count: int = 40) -> pa.Table:
+    """Readings of four sensors in turns."""
+    time = datetime(2026, 1, 1, 9, tzinfo=UTC)
+    rows = [
+        {
+            "context": "facility", "day": time.date(), "shard": 0, "commit": number, "facility": f"bridge-{number % 2}",
+            "sensor": f"tilt-{number % 4}", "time": time + timedelta(seconds=number), "value": float(number),
+            "quality": 0, "arrived": time, "boot": 1, "sequence": number, "synthetic": False,
+        }
+        for number in range(first, first + count)
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, READINGS)
+
+
+@pytest.mark.parametrize("most", [1, 30, 1_000])
+def test_readings_are_put_in_order_by_sensor_however_many_at_a_time(monkeypatch, most):
+    monkeypatch.setattr(clustering, "MOST_ROWS", most)
+    found = pl.DataFrame(clustering.clustered(pl.DataFrame(measured(0)).lazy()).read_all())
+    assert found.equals(pl.DataFrame(measured(0)).sort("facility", "sensor", "time"))
+    assert found["facility"].n_unique() == 2
+
+
+def test_readings_of_a_day_that_is_over_are_put_together_and_none_is_lost(archive, monkeypatch):
+    monkeypatch.setattr(clustering, "MOST_ROWS", 30)
+    for number in range(2):
+        archive.append("readings", measured(40 * number), at(40 * number), at(40 * number + 40))
+    assert archive.compact("readings", TODAY, clustering.clustered) == module.Compacted(0, 0)
+    assert archive.compact("readings", TOMORROW, clustering.clustered) == module.Compacted(2, 1)
+    found = archive.scan("readings", archive.version("readings")).collect().select(READINGS.names)
+    assert found.sort("sequence").equals(pl.DataFrame(pa.concat_tables([measured(0), measured(40)])))
+    assert archive.held("readings", [LOG])[1] == at(80)
+    assert archive.compact("readings", TOMORROW, clustering.clustered) == module.Compacted(0, 0)
+
+
+def test_what_comes_very_late_is_merged_when_many_files_have_come(archive):
+    for number in range(module.SMALL_FILES):
+        if number == 2:
+            assert archive.compact("readings", LATER, clustering.clustered) == module.Compacted(0, 0)
+        archive.append("readings", measured(number, 1), at(number), at(number + 1))
+    assert archive.compact("readings", LATER, clustering.clustered) == module.Compacted(module.SMALL_FILES, 1)
+
+
+def test_a_version_that_was_scanned_is_not_looked_up_again_and_a_new_one_is(archive):
+    version = archive.append("events", events(1), at(0), at(3))
+    assert archive.scan("events", version) is archive.scan("events", version)
+    newer = archive.append("events", events(4), at(3), at(6))
+    assert sequences(archive, newer) == [1, 2, 3, 4, 5, 6]
+    assert sequences(archive, version) == [1, 2, 3]
 
 
 def test_how_far_a_log_was_read_is_kept_without_rows_too(archive):
