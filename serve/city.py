@@ -1,9 +1,11 @@
 """The city behind the routes on a running node: shard actors for writes, mapped tables for reads, NATS for streams."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -31,6 +33,7 @@ from serve.render import frame_of
 from serve.search.actor import Calls
 from serve.search.protocol import Encoded, Photograph, Query, Search
 from serve.search.router import Router
+from serve.together import Together
 from serve.views import Views
 from streams import live, rejected
 from streams.archive import Archive
@@ -54,6 +57,12 @@ class City:
         self._settings = settings
         self._hosts = placement({name: settings.shards(name) for name in CONTEXTS}, settings.shard_hosts)
         self._host_of = {key: name for name, keys in self._hosts.items() for key in keys}
+        # A shard each, not a host: one that cannot commit keeps no other's commands waiting.
+        self._asking = {key: Together(partial(self._send, key), f"ask {key}") for key in self._host_of}
+        # Of a kind each: a search does not wait for a dataset. Whose objects were kept together go on together, too.
+        self._keeping: defaultdict[str, Together[tuple[str, bytes], BaseException | None]] = defaultdict(
+            lambda: Together(self._keep, "keep")
+        )
         self._views = Views(self._hosts, settings.ray_namespace, contexts)
         self._connection: Connection | None = None
         self._calls = Calls(settings.ray_namespace)
@@ -80,6 +89,8 @@ class City:
     async def stop(self) -> None:
         """Stop following and disconnect."""
         await self._router.stop()
+        await asyncio.gather(*(one.stop() for one in self._asking.values()))
+        await asyncio.gather(*(one.stop() for one in self._keeping.values()))
         await self._views.stop()
         if self._connection is not None:
             await self._connection.close()
@@ -153,7 +164,13 @@ class City:
 
     async def put_object(self, name: str, data: bytes) -> None:
         """See `Backend`."""
-        await self._log.objects().blobs.put(name, data)
+        (failed,) = await self._keeping[name.partition("/")[0]].ask([(name, data)])
+        if failed is not None:
+            raise failed
+
+    async def _keep(self, objects: Sequence[tuple[str, bytes]]) -> list[BaseException | None]:
+        blobs = self._log.objects().blobs
+        return await asyncio.gather(*(blobs.put(name, data) for name, data in objects), return_exceptions=True)
 
     async def get_object(self, name: str) -> bytes | None:
         """See `Backend`."""
@@ -216,19 +233,22 @@ class City:
         return command.context, partition(command.entity, self.shards(command.context))
 
     async def _ask(self, requests: Sequence[Request]) -> list[Entry]:
-        """One call per host for all its requests. Raises the first error, or `UnavailableError` after `_WRITE_S`."""
-        by_host: dict[str, list[int]] = {}
+        """One call per shard, for what others ask meanwhile too: it becomes one commit there.
+
+        Raises the first error, or `UnavailableError` after `_WRITE_S`.
+        """
+        by_shard: dict[ShardKey, list[int]] = {}
         for index, one in enumerate(requests):
-            by_host.setdefault(self._host_of[one.shard], []).append(index)
+            by_shard.setdefault(one.shard, []).append(index)
         answers: dict[int, Entry | BomnaeError] = {}
 
-        async def ask(name: str, indexes: list[int]) -> None:
-            found = await find(name, self._settings.ray_namespace).submit.remote([requests[i] for i in indexes])
+        async def ask(shard: ShardKey, indexes: list[int]) -> None:
+            found = await self._asking[shard].ask([requests[i] for i in indexes])
             answers.update(zip(indexes, found, strict=True))
 
         try:
             async with asyncio.timeout(_WRITE_S):
-                await asyncio.gather(*(ask(name, indexes) for name, indexes in by_host.items()))
+                await asyncio.gather(*(ask(shard, indexes) for shard, indexes in by_shard.items()))
         except (TimeoutError, ray.exceptions.RayError) as error:
             why = "the shard's owner did not answer: whether the write landed is unknown, repeat it with the same key"
             raise UnavailableError(why, retry_after_s=2) from error
@@ -239,6 +259,12 @@ class City:
                 raise answer
             entries.append(answer)
         return entries
+
+    async def _send(self, shard: ShardKey, requests: Sequence[Request]) -> list[Entry | BomnaeError]:
+        async with asyncio.timeout(_WRITE_S):
+            owner = find(self._host_of[shard], self._settings.ray_namespace)
+            answers: list[Entry | BomnaeError] = await owner.submit.remote(requests)
+            return answers
 
     async def ingest(self, subject: str, headers: Mapping[str, str], data: bytes) -> tuple[str, int]:
         """See `Backend`."""

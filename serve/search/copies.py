@@ -7,12 +7,12 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from schemas.errors import BomnaeError, UnavailableError
 from serve.search.asking import Question, Replies, Reply
 from serve.search.place import Place
+from serve.together import Together
 from streams.ending import ended
 
 Call = Callable[..., Awaitable[Any]]
@@ -24,20 +24,52 @@ AGAIN_S = 2.0
 """Time from a failure of a copy to the look whether it is well again."""
 
 
-@dataclass(slots=True)
 class _Copy:
     """One copy of a shard: what waits for it, and whether it answered last time."""
 
-    place: Place
-    waiting: list[tuple[Question, "asyncio.Future[Reply]"]] = field(default_factory=list)
-    calling: asyncio.Task[None] | None = None
-    probing: asyncio.Task[None] | None = None
-    failed: bool = False
+    def __init__(self, place: Place, call: Call) -> None:
+        self.place, self._call = place, call
+        self.asking: Together[Question, Reply | BomnaeError] = Together(self._send, place.name)
+        self.probing: asyncio.Task[None] | None = None
+        self.failed = False
 
     @property
     def load(self) -> tuple[bool, int]:
         """The least is asked first."""
-        return self.failed, len(self.waiting) + (self.calling is not None)
+        return self.failed, self.asking.load
+
+    async def ask(self, questions: Sequence[Question]) -> list[Reply]:
+        """The answers. Raises `UnavailableError` where there are none, and what a question is refused with."""
+        replies: list[Reply] = []
+        for one in await self.asking.ask(questions):
+            if isinstance(one, BomnaeError):
+                raise one
+            replies.append(one)
+        return replies
+
+    async def _send(self, questions: Sequence[Question]) -> Replies:
+        try:
+            async with asyncio.timeout(CALL_S):
+                replies: Replies = await self._call(self.place.name, "search", questions)
+        except (BomnaeError, TimeoutError) as error:
+            self.failed = True
+            why = str(error) or "it did not answer in time"
+            raise UnavailableError(f"{self.place.name}: {why}", retry_after_s=2) from error
+        self.failed = False
+        return replies
+
+    async def probe(self) -> None:
+        """Have a copy that failed share the questions again once it is ready: no question pays for finding out."""
+        await asyncio.sleep(AGAIN_S)
+        with contextlib.suppress(BomnaeError, TimeoutError):
+            async with asyncio.timeout(CALL_S):
+                self.failed = not await self._call(self.place.name, "ready")
+
+    async def stop(self) -> None:
+        """Give up the calls under way."""
+        await self.asking.stop()
+        if self.probing is not None:
+            await ended(self.probing)
 
 
 class Copies:
@@ -50,8 +82,7 @@ class Copies:
 
     async def stop(self) -> None:
         """Give up the calls under way."""
-        tasks = [task for one in self._of.values() for task in (one.calling, one.probing)]
-        await ended(*(task for task in tasks if task is not None))
+        await asyncio.gather(*(one.stop() for one in self._of.values()))
 
     async def ask(self, layout: int, number: int, questions: Sequence[Question], until: float) -> list[Reply]:
         """The answers of one shard by a moment of the loop's clock.
@@ -60,63 +91,20 @@ class Copies:
         `UnavailableError` or `TimeoutError` where none answers, and what a question is refused with.
         """
         now = asyncio.get_running_loop().time
-        copies = [self._of.setdefault(place, _Copy(place)) for place in self._places(layout, number)]
+        copies = [self._of.setdefault(place, _Copy(place, self._call)) for place in self._places(layout, number)]
         for one in copies:
             if one.failed and (one.probing is None or one.probing.done()):
-                one.probing = asyncio.create_task(self._probe(one), name=f"{one.place.name} again")
+                one.probing = asyncio.create_task(one.probe(), name=f"{one.place.name} again")
         turn = next(self._turn)
         copies.sort(key=lambda one: (*one.load, (one.place.copy + turn) % self._copies))
         for left, copy in zip(range(len(copies), 0, -1), copies, strict=True):
             try:
                 async with asyncio.timeout_at(now() + (until - now()) / left):
-                    return await self._ask(copy, questions)
+                    return await copy.ask(questions)
             except (UnavailableError, TimeoutError) as error:
                 copy.failed = True
                 failure = error
         raise failure
 
-    async def _probe(self, copy: _Copy) -> None:
-        """Have a copy that failed share the questions again once it is ready: no question pays for finding out."""
-        await asyncio.sleep(AGAIN_S)
-        with contextlib.suppress(BomnaeError, TimeoutError):
-            async with asyncio.timeout(CALL_S):
-                copy.failed = not await self._call(copy.place.name, "ready")
-
     def _places(self, layout: int, number: int) -> list[Place]:
         return [Place(layout, number, copy) for copy in range(self._copies)]
-
-    async def _ask(self, copy: _Copy, questions: Sequence[Question]) -> list[Reply]:
-        loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in questions]
-        copy.waiting += zip(questions, futures, strict=True)
-        if copy.calling is None:
-            copy.calling = asyncio.create_task(self._drain(copy), name=copy.place.name)
-        return list(await asyncio.gather(*futures))
-
-    async def _drain(self, copy: _Copy) -> None:
-        """While one call is under way, what comes meanwhile waits and travels with the next."""
-        try:
-            while copy.waiting:
-                sent, copy.waiting = [one for one in copy.waiting if not one[1].done()], []
-                await self._send(copy, sent)
-        finally:
-            copy.calling = None
-
-    async def _send(self, copy: _Copy, sent: Sequence[tuple[Question, "asyncio.Future[Reply]"]]) -> None:
-        if not sent:
-            return
-        try:
-            async with asyncio.timeout(CALL_S):
-                replies: Replies = await self._call(copy.place.name, "search", [question for question, _ in sent])
-            copy.failed = False
-        except (BomnaeError, TimeoutError) as error:
-            copy.failed = True
-            why = str(error) or "it did not answer in time"
-            replies = [UnavailableError(f"{copy.place.name}: {why}", retry_after_s=2)] * len(sent)
-        for (_, future), reply in zip(sent, replies, strict=True):
-            if future.done():
-                continue
-            if isinstance(reply, BomnaeError):
-                future.set_exception(reply)
-            else:
-                future.set_result(reply)

@@ -1,0 +1,63 @@
+"""Few calls for many who ask."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import Generic, TypeVar
+
+from streams.ending import ended
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class Together(Generic[A, T]):
+    """What is asked while a call is under way waits, and travels together in the next.
+
+    `send` answers what it is given, one for one and in order. What it raises is raised to all whom the call was for.
+    """
+
+    def __init__(self, send: Callable[[list[A]], Awaitable[Sequence[T]]], name: str) -> None:
+        self._send, self._name = send, name
+        self._waiting: list[tuple[Sequence[A], asyncio.Future[list[T]]]] = []
+        self._calling: asyncio.Task[None] | None = None
+
+    @property
+    def load(self) -> int:
+        """Who waits for a call, and the one under way."""
+        return len(self._waiting) + (self._calling is not None)
+
+    async def ask(self, asked: Sequence[A]) -> list[T]:
+        """The answers, in order. Whoever gives up before the call for it has left is not asked for."""
+        told: asyncio.Future[list[T]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((asked, told))
+        if self._calling is None:
+            self._calling = asyncio.create_task(self._drain(), name=self._name)
+        return await told
+
+    async def stop(self) -> None:
+        """Give up the call under way."""
+        if self._calling is not None:
+            await ended(self._calling)
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                sent, self._waiting = [one for one in self._waiting if not one[1].done()], []
+                if sent:
+                    await self._call(sent)
+        finally:
+            self._calling = None
+
+    async def _call(self, sent: Sequence[tuple[Sequence[A], asyncio.Future[list[T]]]]) -> None:
+        try:
+            answers = iter(await self._send([one for asked, _ in sent for one in asked]))
+        except Exception as error:
+            for _, told in sent:
+                if not told.done():
+                    told.set_exception(error)
+            return
+        for asked, told in sent:
+            own = list(islice(answers, len(asked)))
+            if not told.done():
+                told.set_result(own)

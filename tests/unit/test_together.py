@@ -1,0 +1,82 @@
+"""Few calls for many who ask."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from serve.together import Together
+
+
+class Called:
+    """Doubles numbers; `calls` are what came together. A call goes on for as long as `held`."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.held = asyncio.Event()
+        self.held.set()
+        self.together: Together[int, int] = Together(self.send, "calls")
+
+    async def send(self, asked: Sequence[int]) -> list[int]:
+        self.calls.append(list(asked))
+        await self.held.wait()
+        if 0 in asked:
+            raise ValueError("nought")
+        return [2 * one for one in asked]
+
+
+async def begun(called: Called, *asked: int) -> "asyncio.Task[list[int]]":
+    task = asyncio.create_task(called.together.ask(asked))
+    await asyncio.sleep(0.01)
+    return task
+
+
+async def test_who_asks_in_the_same_moment_is_one_call_and_each_gets_its_own() -> None:
+    called = Called()
+    told = await asyncio.gather(*(called.together.ask(asked) for asked in ([1, 2], [], [3])))
+    assert told == [[2, 4], [], [6]]
+    assert called.calls == [[1, 2, 3]]
+
+
+async def test_what_is_asked_while_a_call_is_under_way_travels_together_in_the_next() -> None:
+    called = Called()
+    called.held.clear()
+    tasks = [await begun(called, number) for number in (1, 2, 3)]
+    assert called.calls == [[1]]
+    assert called.together.load == 3
+    called.held.set()
+    assert await asyncio.gather(*tasks) == [[2], [4], [6]]
+    assert called.calls == [[1], [2, 3]]
+    assert called.together.load == 0
+
+
+async def test_what_a_call_raises_is_raised_to_those_that_it_was_for_alone() -> None:
+    called = Called()
+    called.held.clear()
+    tasks = [await begun(called, number) for number in (1, 0, 3)]
+    called.held.set()
+    first, *rest = await asyncio.gather(*tasks, return_exceptions=True)
+    assert first == [2]
+    assert [str(one) for one in rest] == ["nought", "nought"]
+    assert await called.together.ask([4]) == [8]
+
+
+async def test_who_gives_up_before_the_call_left_is_not_asked_for_and_nobody_else_is_harmed() -> None:
+    called = Called()
+    called.held.clear()
+    under_way, waiting, other = [await begun(called, number) for number in (1, 2, 3)]
+    under_way.cancel()
+    waiting.cancel()
+    called.held.set()
+    assert await other == [6]
+    assert called.calls == [[1], [3]]
+
+
+async def test_a_stop_gives_up_the_call_under_way() -> None:
+    called = Called()
+    called.held.clear()
+    asking = await begun(called, 1)
+    await called.together.stop()
+    assert called.together.load == 0
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asking, 0.01)
