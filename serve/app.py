@@ -146,7 +146,8 @@ def create_app(
     app.state.atlas = Atlas(backend, app.state.desk)
     app.state.solving = Solving()
     for module in (*_OF_PLACES, statistics, *_OF_DATA, live, rejected, meta, *_OF_PERSONS):
-        app.include_router(module.routes)
+        # As they are: `include_router` wraps them, and then looks twice through all of them for every request.
+        app.router.routes.extend(module.routes.routes)
     problems.install(app)
     openapi.install(app, openapi_cases.components())
     app.add_middleware(Head)

@@ -9,11 +9,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http.client import HTTPException
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import jwt
-from fastapi import Depends, Request
+from fastapi import Request
 
 from schemas.errors import ForbiddenError, SetupError, UnauthenticatedError, UnavailableError
 
@@ -307,11 +307,3 @@ async def authorize(request: Request, method: str, path: str, now: float) -> Pri
             raise UnauthenticatedError
         raise ForbiddenError(f"this needs one of the roles {', '.join(sorted(allowed)) or '(none: nobody may)'}")
     return principal
-
-
-async def _caller(request: Request) -> Principal:
-    principal: Principal = request.state.principal
-    return principal
-
-
-Caller = Annotated[Principal, Depends(_caller)]

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote_plus
 from fastapi import Depends, Header, Request
 
 from schemas.errors import InvalidError
-from serve.auth import Caller
+from serve.auth import Principal
 
 Key = Annotated[
     str | None,
@@ -28,12 +28,13 @@ class Once:
         self.key, self.digest = key, digest
 
 
-async def _once(request: Request, caller: Caller, key: Key = None) -> Once:
+async def _once(request: Request, key: Key = None) -> Once:
     if key is None:
         return Once(None, None)
     if not 1 <= len(key) <= 255 or not all(" " <= letter <= "~" for letter in key):
         raise InvalidError("an Idempotency-Key has 1 to 255 printable ASCII characters")
     said = f"{request.method}\n{request.url.path}?{_asked(request.url.query)}\n".encode() + await request.body()
+    caller: Principal = request.state.principal
     # Quoted, so that no principal's name and key together read like another's.
     return Once(f"{quote(caller.subject, safe='')}:{key}", hashlib.sha256(said).hexdigest())
 

@@ -3,11 +3,20 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from serve.auth import authorize
+
+
+class _Json(Request):
+    """Reads its body by orjson: the standard library takes ten times as long for the numbers of an embedding."""
+
+    async def json(self) -> Any:
+        """The body, decoded. Raises `json.JSONDecodeError`."""
+        return orjson.loads(await self.body())
 
 
 class Route(APIRoute):
@@ -24,7 +33,7 @@ class Route(APIRoute):
             request.state.principal = await authorize(request, method, path, now)
             if has_body and not _is_json(request.headers.get("content-type", "application/json")):
                 raise HTTPException(415, "send application/json")
-            return await handle(request)
+            return await handle(_Json(request.scope, request.receive))
 
         return handler
 

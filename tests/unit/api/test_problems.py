@@ -96,3 +96,13 @@ async def test_an_unready_part_is_named_with_503_and_retry_after(client, backend
     assert answer.json()["parts"] == {"facility/1": "starting"}
     assert answer.headers["retry-after"] == "1"
     assert (await client.get("/healthz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body", [b"{not json", b'{"sole": NaN}', b'{"sole": "\\ud800"}', b"\xff", b"[" * 5000, b"1e999"]
+)
+async def test_a_body_that_is_no_json_is_a_problem(city, body):
+    headers = {**SAFETY, "content-type": "application/json"}
+    answer = await city.put("/v1/facilities/soyang-1-bridge", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["at"].startswith("body")
