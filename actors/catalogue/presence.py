@@ -29,8 +29,7 @@ def _remedy(known: Known, one: Version) -> str:
         return _OLDER
     if known.retired_at is not None or known.facts.mode == "upsert":
         return _BACKUP
-    # The same rows again are not stored again.
-    return f"{_BACKUP}, or bring other rows: refresh the dataset when its source has changed, or upload them"
+    return f"ask its source again (POST /v1/datasets/…/refresh), upload the rows again, or {_BACKUP}"
 
 
 ERASABLE = Erasable("datasets", expected, gone, frozenset({VersionsDropped.type}), once=True)

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from actors.host import wall_clock
+from actors.orphans import sweep
 from actors.supervisor import ensure_actor
 from schemas.settings import Settings
 from serve.catalogue.refreshing import Sources
@@ -32,8 +34,13 @@ class DatasetsActor:
     async def _run(self) -> None:
         await self._city.start()
         connection = await Connection.open(access_of(self._settings), NAME)
+        shards = [("catalogue", number) for number in range(self._settings.shards("catalogue"))]
+
+        async def swept() -> None:
+            await sweep(connection, shards, wall_clock())
+
         try:
-            await Rounds(self._city, Sources.of(self._settings), NatsInbox(connection.nc)).run()
+            await Rounds(self._city, Sources.of(self._settings), NatsInbox(connection.nc), swept).run()
         finally:
             await connection.close()
 

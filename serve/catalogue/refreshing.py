@@ -1,6 +1,7 @@
 """Refreshes a dataset: asks its source, has what came read, stores it, and tells the catalogue."""
 
 import asyncio
+import hashlib
 import io
 import logging
 import secrets
@@ -93,19 +94,27 @@ class Refresher:
         connector = one.facts.connector
         return isinstance(connector, FromFile) and self._files.get(one.id) != signature(self._sources.folder, connector)
 
-    async def refresh(self, session: aiohttp.ClientSession, one: Standing) -> Outcome:
-        """Ask a source now, and tell what came of it; a source that fails is left alone for a growing while."""
+    async def refresh(self, session: aiohttp.ClientSession, one: Standing, *, repair: bool = False) -> Outcome:
+        """Ask a source now, and tell what came of it; a source that fails is left alone for a growing while.
+
+        With `repair` rows that are lost or damaged in the store of objects are asked for although nothing is new.
+        """
         if isinstance(one.facts.connector, FromFile):
             self._files[one.id] = signature(self._sources.folder, one.facts.connector)
-        return await self._tried(one, self._asked(session, one))
+        return await self._tried(one, self._asked(session, one, repair=repair))
 
     async def collect(self, inbox: Inbox, one: Standing) -> Outcome:
         """Take in what came of a dataset by NATS, and tell what was refused."""
         return await self._tried(one, self._collected(inbox, one))
 
-    async def _asked(self, session: aiohttp.ClientSession, one: Standing) -> Outcome:
+    async def _asked(self, session: aiohttp.ClientSession, one: Standing, *, repair: bool) -> Outcome:
         began, connector = asyncio.get_running_loop().time(), one.facts.connector
-        if (fetched := await self._fetched(session, one)) is not None:
+        lost = (
+            repair
+            and one.newest is not None
+            and not await self._holds(object_of(one.id, one.newest), one.newest.version)
+        )
+        if (fetched := await self._fetched(session, one, "" if lost else mark_of(one))) is not None:
             layout = connector if isinstance(connector, Layout) else _TABLE
             await self.take(one, fetched, layout, BY, began)
             return "refreshed"
@@ -180,26 +189,29 @@ class Refresher:
 
     async def _recorded(self, one: Standing, found: Taken, refresh: Refresh, by: str) -> tuple[Refresh, Answer]:
         newest = one.newest
-        if newest is not None and (newest.version, newest.listing) == (refresh.version, refresh.listing):
-            # The objects are there already.
-            refresh, stored = refresh.model_copy(update={"token": newest.token}), list[str]()
-        else:
-            named = [(object_of(one.id, refresh), found.rows), (listing_of(one.id, refresh), found.listing)]
-            stored = [name for name, _ in named if name is not None]
-            for name, data in named:
-                if name is not None:
-                    await self._backend.put_object(name, data)
+        same = newest is not None and (newest.version, newest.listing) == (refresh.version, refresh.listing)
+        if newest is not None and same:
+            refresh = refresh.model_copy(update={"token": newest.token})
+        named = {object_of(one.id, refresh): (refresh.version, found.rows)}
+        if (listing := listing_of(one.id, refresh)) is not None and refresh.listing is not None:
+            named[listing] = refresh.listing, found.listing
+        for name, (digest, data) in named.items():
+            if not (same and await self._holds(name, digest)):
+                await self._backend.put_object(name, data)
         try:
             command = RecordRefresh(at=self._backend.now(), by=by, dataset=one.id, refresh=refresh)
             return refresh, await self._backend.submit([command], None, None)
         except ConflictError:
-            for name in stored:
+            for name in named if not same else ():
                 await self._backend.delete_object(name)
             raise
 
-    async def _fetched(self, session: aiohttp.ClientSession, one: Standing) -> Fetched | None:
-        connector, mark = one.facts.connector, mark_of(one)
-        match connector:
+    async def _holds(self, name: str, digest: str) -> bool:
+        data = await self._backend.get_object(name)
+        return data is not None and hashlib.sha256(data).hexdigest() == digest
+
+    async def _fetched(self, session: aiohttp.ClientSession, one: Standing, mark: str) -> Fetched | None:
+        match connector := one.facts.connector:
             case FromFile():
                 return await fetching.read(self._sources.folder, connector, mark, self._sources.most)
             case FromHttp():

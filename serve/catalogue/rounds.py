@@ -22,16 +22,20 @@ logger = logging.getLogger(__name__)
 LOOK_S = 2.0
 AT_ONCE = 4
 """Sources that are asked at a time: one that is slow holds up nobody else."""
-_THIN_EVERY = timedelta(hours=1)
+_TIDY_EVERY = timedelta(hours=1)
+Sweep = Callable[[], Awaitable[object]]
+"""Erases objects of datasets that nobody names any more."""
 
 
 class Rounds:
     """The rounds of a city's datasets; with an `inbox` also of those whose rows come by NATS."""
 
-    def __init__(self, backend: Backend, sources: Sources, inbox: Inbox | None = None) -> None:
-        self._backend, self._sources, self._inbox = backend, sources, inbox
+    def __init__(
+        self, backend: Backend, sources: Sources, inbox: Inbox | None = None, sweep: Sweep | None = None
+    ) -> None:
+        self._backend, self._sources, self._inbox, self._sweep = backend, sources, inbox, sweep
         self._refresher, self._busy, self._room = Refresher(backend, sources), set[str](), asyncio.Semaphore(AT_ONCE)
-        self._thinned_at: datetime | None = None
+        self._tidied_at: datetime | None = None
 
     async def run(self) -> None:
         """Look for what is due, for ever."""
@@ -55,9 +59,11 @@ class Rounds:
                 self._start(tasks, one.id, lambda one: self._refresher.refresh(session, one))
         sent = await self._sent(tasks, known, self._inbox) if self._inbox is not None else 0
         now = self._backend.now()
-        if self._thinned_at is None or now - self._thinned_at >= _THIN_EVERY:
-            self._thinned_at = now
+        if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
+            self._tidied_at = now
             await self.thin(known)
+            if self._sweep is not None:
+                await self._sweep()
         return len(due) + sent
 
     async def _sent(self, tasks: asyncio.TaskGroup, known: Mapping[str, Standing], inbox: Inbox) -> int:

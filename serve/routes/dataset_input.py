@@ -97,7 +97,7 @@ async def post_rows(
     summary="Ask its source now · 갱신 요청",
 )
 async def post_refresh(request: Request, dataset: DatasetId, min_position: MinPosition = None) -> Response:
-    """Without waiting for its interval. A source that fails is told of in `down_since`."""
+    """Without waiting for its interval; lost rows come back. A source that fails is told of in `down_since`."""
     desk = desk_of(request)
     one = standing_of(desk.standings(await view_after(request, "catalogue", min_position)), dataset)
     if one.live or one.facts.connector is None:
@@ -107,6 +107,6 @@ async def post_refresh(request: Request, dataset: DatasetId, min_position: MinPo
     if one.row["retired_at"] is not None:
         raise ConflictError(f"dataset {dataset!r} is retired")
     async with aiohttp.ClientSession() as session:
-        told = await desk.refresher.refresh(session, one)
+        told = await desk.refresher.refresh(session, one, repair=True)
     said = orjson.dumps({"dataset": dataset, "outcome": told})
     return Response(said, headers={"cache-control": "no-store"}, media_type=JSON)

@@ -86,7 +86,7 @@ async def test_rows_of_a_dataset_that_are_missing_or_damaged_are_told_with_what_
     count, (first, second) = await checked("catalogue", city.state, blobs)
     assert (count, first.context, first.shard, first.entity) == (1, "catalogue", 0, "bus-stops")
     assert (first.object, first.what, "as_of" in first.remedy) == (older, "missing", True)
-    assert (second.object, second.what, "refresh the dataset" in second.remedy) == (rows, "damaged", True)
+    assert (second.object, second.what, "ask its source again" in second.remedy) == (rows, "damaged", True)
 
 
 async def test_findings_that_are_missing_are_told_too() -> None:

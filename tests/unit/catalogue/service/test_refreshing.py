@@ -291,17 +291,37 @@ async def test_a_personal_column_is_not_told_of_in_what_everybody_sees(city):
     assert city.one().newest.data_time is None
 
 
-async def test_it_thins_once_an_hour(city, monkeypatch):
-    thinned = []
-    thin = city.rounds.thin
+@pytest.mark.parametrize("damaged", [False, True])
+async def test_rows_that_were_lost_come_back_when_somebody_asks_for_them(city, damaged):
+    await city.declare()
+    city.write()
+    await city.look()
+    kept = dict(city.backend.objects)
+    city.backend.objects.clear()
+    city.backend.objects |= dict.fromkeys(kept, b"PAR1") if damaged else {}
+    refresher = Refresher(city.backend, city.sources)
+    assert await refresher.refresh(None, city.one()) == "unchanged"
+    assert city.backend.objects != kept
+    assert await refresher.refresh(None, city.one(), repair=True) == "refreshed"
+    assert city.backend.objects == kept
+    assert (len(city.one().versions), await refresher.refresh(None, city.one(), repair=True)) == (1, "unchanged")
 
-    async def noted(known):
-        thinned.append(len(known))
+
+async def test_it_thins_and_sweeps_once_an_hour(city, monkeypatch):
+    done = []
+    rounds = Rounds(city.backend, city.sources, sweep=lambda: noted("swept"))
+    thin = rounds.thin
+
+    async def noted(what):
+        done.append(what)
+
+    async def thinned(known):
         await thin(known)
+        await noted("thinned")
 
-    monkeypatch.setattr(city.rounds, "thin", noted)
+    monkeypatch.setattr(rounds, "thin", thinned)
     await city.declare()
     for hours, times in ((0, 1), (0, 1), (1.1, 2)):
         city.backend.pass_time(hours)
-        await city.look()
-        assert len(thinned) == times
+        await rounds.look(None)
+        assert done == ["thinned", "swept"] * times
