@@ -10,6 +10,7 @@ import polars as pl
 from actors.catalogue.reading.city import Bounds
 from schemas.dataset import Audience
 from schemas.packs.load import head_of
+from serve.areas import DATASET, Areas
 from serve.backend import Backend, View
 from serve.catalogue.dcat import Place
 from serve.catalogue.find import Finder
@@ -48,6 +49,7 @@ class Desk:
         self._known: tuple[object, dict[str, Standing]] = None, {}
         self._finder: tuple[object, Finder | None] = None, None
         self._indexing = asyncio.Lock()
+        self._areas: Areas | None = None
 
     def standings(self, view: View | None = None) -> Mapping[str, Standing]:
         """All datasets by id, of the newest view or a given one."""
@@ -67,6 +69,16 @@ class Desk:
                 self._finder = said, finder
         return finder
 
+    async def areas(self) -> Areas | None:
+        """The city's areas, from the newest rows of the dataset `areas`; None where it holds none."""
+        one = self.standings().get(DATASET)
+        if one is None or one.newest is None:
+            return None
+        if self._areas is None or self._areas.version != one.newest.version:
+            rows = await self.shelf.rows(DATASET, one.newest)
+            self._areas = await asyncio.to_thread(Areas.of, rows, one.facts.source, one.newest.version)
+        return self._areas
+
     async def rows(
         self, one: Standing, audience: Audience, as_of: datetime | None, gone: Callable[[], Awaitable[bool]]
     ) -> tuple[pl.DataFrame, str] | None:
@@ -77,7 +89,7 @@ class Desk:
         """
         ensure_readable(one, audience, self._backend.now())
         if one.live:
-            found = await rows_of(self._backend, one.facts, as_of, gone)
+            found = await rows_of(self._backend, one.facts, as_of, gone, self.areas)
             return None if found is None else (visible(found, one.facts, audience), "")
         refresh = one.newest if as_of is None else one.at(as_of)
         if refresh is None:

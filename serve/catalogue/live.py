@@ -14,6 +14,7 @@ from serve.backend import Backend
 from serve.render import frame_of
 from serve.statistics import ALL
 from serve.statistics import declared as statistics
+from serve.statistics.gathering import KnownAreas, gathered
 from serve.statistics.run import QUERIES
 
 _STATISTIC = "statistic"
@@ -24,7 +25,7 @@ WINDOW = timedelta(days=1)
 
 
 async def rows_of(
-    backend: Backend, facts: Dataset, as_of: datetime | None, gone: Callable[[], Awaitable[bool]]
+    backend: Backend, facts: Dataset, as_of: datetime | None, gone: Callable[[], Awaitable[bool]], areas: KnownAreas
 ) -> pl.DataFrame | None:
     """The rows now, or as they were; None where nobody waits any longer.
 
@@ -35,7 +36,7 @@ async def rows_of(
         raise InvalidError("this dataset is not one that the city keeps")
     context, _, table = connector.table.partition(".")
     if context == _STATISTIC:
-        found = await _statistic(backend, table, as_of, gone)
+        found = await _statistic(backend, table, as_of, gone, areas)
         return None if found is None else shaped(found, facts)
     view = backend.view(context) if as_of is None else await backend.view_at(context, as_of, None)
     if table not in view.tables:
@@ -44,7 +45,7 @@ async def rows_of(
 
 
 async def _statistic(
-    backend: Backend, name: str, as_of: datetime | None, gone: Callable[[], Awaitable[bool]]
+    backend: Backend, name: str, as_of: datetime | None, gone: Callable[[], Awaitable[bool]], areas: KnownAreas
 ) -> pl.DataFrame | None:
     if as_of is not None:
         raise InvalidError("a statistic tells of its window: ask /v1/statistics for another one")
@@ -52,7 +53,7 @@ async def _statistic(
         raise UnavailableError(f"there is no statistic {name!r}")
     asked = statistics.Asked(backend.now() - WINDOW, backend.now())
     async with _COMPUTING:
-        return await QUERIES.collected(told.query(await backend.facts(told.tables(asked)), asked), gone)
+        return await QUERIES.collected(told.query(await gathered(backend, areas, told, asked), asked), gone)
 
 
 def shaped(rows: pl.DataFrame, facts: Dataset) -> pl.DataFrame:

@@ -10,8 +10,8 @@ import shapely
 from actors.population.grid import is_cell
 from schemas.errors import InvalidError, NotFoundError
 from schemas.population import MEANINGS, Measure, SourceFacts
+from serve.areas import Areas
 from serve.boxes import box_of
-from serve.population.areas import Areas
 from serve.population.query import Asked, Retired
 from serve.population.slots import Slot, each_hour, slots_of, weekdays_of
 from serve.render import iso

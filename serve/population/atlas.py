@@ -8,10 +8,10 @@ import polars as pl
 from schemas.catalogue import Refresh
 from schemas.dataset import Audience
 from schemas.errors import ConflictError
+from serve.areas import DATASET, Areas
 from serve.backend import Backend, View
 from serve.catalogue.desk import Desk
 from serve.catalogue.standing import Standing, ensure_readable, standing_of
-from serve.population.areas import DATASET, Areas
 from serve.population.days import Days
 from serve.population.layers import KINDS, ROAD_LINES, Layer, dataset_layer, facility_layer, lines_of
 from serve.population.suppress import Protected
@@ -24,7 +24,6 @@ class Atlas:
     def __init__(self, backend: Backend, desk: Desk) -> None:
         self._backend, self._desk = backend, desk
         self._days = Days()
-        self._areas: Areas | None = None
         self._walks: tuple[str, Walks] | None = None
         self._making = asyncio.Lock()
 
@@ -33,15 +32,8 @@ class Atlas:
         return await self._days.protected(self._backend.get_object, days, below)
 
     async def areas(self) -> Areas | None:
-        """The city's areas, from the newest rows of the dataset `areas`; None where it holds none."""
-        found = self._newest(DATASET)
-        if found is None:
-            return None
-        one, newest = found
-        if self._areas is None or self._areas.version != newest.version:
-            rows = await self._desk.shelf.rows(DATASET, newest)
-            self._areas = await asyncio.to_thread(Areas.of, rows, one.facts.source, newest.version)
-        return self._areas
+        """See `Desk.areas`."""
+        return await self._desk.areas()
 
     async def areas_named(self, names: Sequence[str]) -> Areas:
         """Some of them, by code or name. Raises `InvalidError` for one unknown, `ConflictError` without any areas."""

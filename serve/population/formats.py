@@ -9,8 +9,9 @@ import polars as pl
 from actors.population.grid import centres, geometries
 from schemas.errors import InvalidError
 from schemas.population import MEANINGS
+from serve.areas import Areas
 from serve.charts.render import SCHEMA, render
-from serve.population.areas import Areas, by_area
+from serve.population.by_area import by_area
 from serve.population.picture import population_map
 from serve.population.query import Answer
 from serve.render import GEOJSON, table

@@ -9,7 +9,7 @@ import polars as pl
 
 from actors.population.grid import centres, geometries
 from schemas.errors import InvalidError
-from serve.population.areas import Areas
+from serve.areas import Areas
 from serve.population.formats import MOST_ROWS, Frame, described, drawing, picture
 from serve.population.layers import Layer
 from serve.population.overlay import Overlay, overlay

@@ -12,11 +12,11 @@ from schemas.base import EntityId
 from schemas.population import Measure, SourceFacts
 from schemas.siting import WALK_M_PER_MIN
 from serve import openapi_population
+from serve.areas import Areas
 from serve.backend import View
 from serve.boxes import box_of
 from serve.catalogue.standing import audience_of
 from serve.population import formats, reached
-from serve.population.areas import Areas
 from serve.population.asking import asked_of, source_of
 from serve.population.atlas import Atlas
 from serve.population.query import Answer, Asked, Retired, answer, chosen

@@ -15,10 +15,12 @@ from serve import openapi_statistics
 from serve.backend import Backend
 from serve.reading import QueryTime, frame
 from serve.render import JSON
+from serve.routes.catalogue import desk_of
 from serve.routing import router
 from serve.statistics import ALL
 from serve.statistics.declared import Asked, Bucket
 from serve.statistics.formats import DRAWN, TYPES, Format, body, described
+from serve.statistics.gathering import gathered
 from serve.statistics.labels import Labels, labels_of
 from serve.statistics.run import QUERIES
 
@@ -80,7 +82,8 @@ async def get_statistic(
         raise InvalidError(
             f"at most {longest.days} days of all sensors by the {asked.bucket}: name one, or ask for trend"
         )
-    rows = await QUERIES.collected(told.query(await backend.facts(told.tables(asked)), asked), request.is_disconnected)
+    facts = await gathered(backend, desk_of(request).areas, told, asked)
+    rows = await QUERIES.collected(told.query(facts, asked), request.is_disconnected)
     if rows is None:
         return Response(status_code=_GONE)
     rows = rows.select(column.name for column in told.columns)

@@ -8,12 +8,14 @@ from typing import Literal
 import polars as pl
 
 Facts = Mapping[str, pl.LazyFrame]
-"""The tables of `schemas.archive` by name, with everything that has happened."""
+"""The tables of `schemas.archive` by name, with everything that has happened; `SEGMENT_AREAS` for who asks for it."""
 Fields = Mapping[str, pl.DataType | type[pl.DataType]]
 Bucket = Literal["minute", "hour", "day"]
 EVERY: dict[Bucket, str] = {"minute": "1m", "hour": "1h", "day": "1d"}
 OWN = "each sensor's own"
 """The unit of what is told in the unit of each sensor."""
+SEGMENT_AREAS = "segment_areas"
+"""No table of the archive: `road, segment, area, area_ko`, in which area (읍면동) each segment of now lies."""
 ZONE = "Asia/Seoul"
 """Days and hours are those of the city."""
 

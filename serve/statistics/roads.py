@@ -2,7 +2,19 @@
 
 import polars as pl
 
-from serve.statistics.declared import SYNTHETIC, Asked, Chart, Column, Facts, Fields, Statistic, events, share, utc
+from serve.statistics.declared import (
+    SEGMENT_AREAS,
+    SYNTHETIC,
+    Asked,
+    Chart,
+    Column,
+    Facts,
+    Fields,
+    Statistic,
+    events,
+    share,
+    utc,
+)
 
 _OF_ROADS = frozenset({"road"})
 _HOUR = 3_600_000_000
@@ -54,6 +66,17 @@ def works(facts: Facts, asked: Asked) -> pl.LazyFrame:
 
 def snow(facts: Facts, asked: Asked) -> pl.LazyFrame:
     """Segments cleared in the window, from the beginning of the snow that lay on them."""
+    return _spread(_cleared(facts, asked), "rank").sort("hours_p50", "rank")
+
+
+def snow_by_area(facts: Facts, asked: Asked) -> pl.LazyFrame:
+    """The same by the area that the middle of each segment lies in, and rank."""
+    placed = _cleared(facts, asked).join(facts[SEGMENT_AREAS], on=("road", "segment"), how="left")
+    return _spread(placed, "area", "area_ko", "rank").sort("area", "rank", nulls_last=True)
+
+
+def _cleared(facts: Facts, asked: Asked) -> pl.LazyFrame:
+    """`road, segment, rank, hours, synthetic` of what was first cleared of a snow in the window."""
     texts = dict.fromkeys(("segment", "snow", "state", "changed_at"), pl.String)
     fields: Fields = {**texts, "facts": pl.Struct({"rank": pl.String})}
     rows = _of(events(facts, "road", fields, "road-registered", "snow-began", "clearing-changed"), asked)
@@ -80,17 +103,27 @@ def snow(facts: Facts, asked: Asked) -> pl.LazyFrame:
         .filter(pl.col("cleared") >= asked.start)
         .join(ranks, on="road", how="left")
         .with_columns(_hours(pl.col("cleared") - pl.col("began")).alias("hours"))
-        .group_by("rank")
-        .agg(
-            pl.len().cast(pl.Int64).alias("segments"),
-            pl.col("hours").median().alias("hours_p50"),
-            pl.col("hours").quantile(0.9, "linear").alias("hours_p90"),
-            pl.col("hours").max().alias("hours_max"),
-            pl.col("synthetic").any(),
-        )
-        .sort("hours_p50", "rank")
     )
 
+
+def _spread(cleared: pl.LazyFrame, *by: str) -> pl.LazyFrame:
+    return cleared.group_by(by).agg(
+        pl.len().cast(pl.Int64).alias("segments"),
+        pl.col("hours").median().alias("hours_p50"),
+        pl.col("hours").quantile(0.9, "linear").alias("hours_p90"),
+        pl.col("hours").max().alias("hours_max"),
+        pl.col("synthetic").any(),
+    )
+
+
+_SPREAD = (
+    Column("segments", "구간", "segments"),
+    Column("hours_p50", "중앙값", "median", "h"),
+    Column("hours_p90", "90백분위수", "percentile 90", "h"),
+    Column("hours_max", "최대", "longest", "h"),
+    SYNTHETIC,
+)
+_FIRST_CLEARED = "segments first cleared in the window, since the newest snow on their road began"
 
 STATISTICS = (
     Statistic(
@@ -118,18 +151,28 @@ STATISTICS = (
         ko="도로 등급별 제설 소요 시간",
         en="Hours from snowfall to cleared, by rank of road",
         unit="h",
-        denominator="segments first cleared in the window, since the newest snow on their road began",
+        denominator=_FIRST_CLEARED,
         source=("events",),
-        columns=(
-            Column("rank", "도로 등급", "rank"),
-            Column("segments", "구간", "segments"),
-            Column("hours_p50", "중앙값", "median", "h"),
-            Column("hours_p90", "90백분위수", "percentile 90", "h"),
-            Column("hours_max", "최대", "longest", "h"),
-            SYNTHETIC,
-        ),
+        columns=(Column("rank", "도로 등급", "rank"), *_SPREAD),
         query=snow,
         chart=Chart("bar", "rank", "hours_p50"),
+        takes=_OF_ROADS,
+    ),
+    Statistic(
+        id="snow-clearing-areas",
+        ko="읍면동·도로 등급별 제설 소요 시간",
+        en="Hours from snowfall to cleared, by area and rank of road",
+        unit="h",
+        denominator=f"{_FIRST_CLEARED}; the area is the one in which the middle of the segment lies",
+        source=("events", SEGMENT_AREAS),
+        columns=(
+            Column("area", "행정구역 코드", "area code"),
+            Column("area_ko", "읍면동", "area"),
+            Column("rank", "도로 등급", "rank"),
+            *_SPREAD,
+        ),
+        query=snow_by_area,
+        chart=Chart("bar", "area_ko", "hours_p50", "rank"),
         takes=_OF_ROADS,
     ),
 )

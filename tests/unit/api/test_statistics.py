@@ -8,10 +8,12 @@ import polars as pl
 import psutil
 import pyarrow as pa
 import pytest
+import shapely
 
 from schemas.errors import InvalidError, UnavailableError
 from serve.statistics import ALL, run
-from tests.unit.api.conftest import bearer, reading
+from tests.unit.api.conftest import ROAD, bearer, reading
+from tests.unit.api.populated import publish
 
 ARROW = "application/vnd.apache.arrow.stream"
 
@@ -175,3 +177,24 @@ async def test_what_takes_too_much_memory_ends_its_process_alone():
         await queries.collected(large, here)
     assert (await queries.collected(FEW, here)).equals(FEW.collect())
     queries.close()
+
+
+async def test_snow_is_told_by_the_area_that_segments_lie_in_and_without_areas_by_none(city, backend):
+    begun = await city.post("/v1/snow", json={"snow": "snow-1", "depth_cm": 4.0}, headers=ROAD)
+    assert begun.status_code == 201
+    backend.pass_time(0.5)
+    for segment in ("jungang-1", "jungang-2"):
+        path = f"/v1/roads/jungang/segments/{segment}"
+        assert (await city.patch(path, json={"state": "cleared"}, headers=ROAD)).status_code == 200
+
+    async def told():
+        rows = (await city.get("/v1/statistics/snow-clearing-areas")).json()["rows"]
+        return [(one["area_ko"], one["rank"], one["segments"], round(one["hours_p50"], 3)) for one in rows]
+
+    assert await told() == [(None, "105", 2, 0.5)]
+    shape = shapely.box(127.7, 37.8, 127.8, 37.9).wkt
+    rows = pl.DataFrame({"code": ["4211051000"], "name": ["춘천시 소양동"], "shape": [shape], "_wkt": [shape]})
+    await publish(backend, city, "areas", rows)
+    assert await told() == [("소양동", "105", 1, 0.5), (None, "105", 1, 0.5)]
+    picture = await city.get("/v1/statistics/snow-clearing-areas?format=svg")
+    assert (picture.status_code, "소양동" in picture.text) == (200, True)

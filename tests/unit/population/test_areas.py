@@ -6,7 +6,8 @@ import shapely
 
 from actors.population.grid import polygons
 from schemas.errors import ConflictError, InvalidError
-from serve.population.areas import Areas, by_area
+from serve.areas import Areas
+from serve.population.by_area import by_area
 from serve.population.query import Asked, answer
 from serve.population.slots import slots_of
 from serve.population.suppress import protect
@@ -16,6 +17,7 @@ from tests.unit.population.scenario import CELLS, MONDAY, counts, days, facts
 A, B, C = CELLS
 WEST, EAST = shapely.union(*polygons(pl.Series([A, B]))), polygons(pl.Series([C]))[0]
 NOWHERE = "라사00b69a"
+LINES = pl.List(pl.Array(pl.Float64, 2))
 
 
 def areas(**more):
@@ -50,6 +52,22 @@ def test_a_middle_on_the_border_of_two_areas_lies_in_the_first():
     east = shapely.box(middle.x, middle.y - 1, middle.x + 1, middle.y + 1)
     both = Areas.of(pl.DataFrame({"code": ["1", "2"], "name": ["a", "b"], "_wkt": [west.wkt, east.wkt]}), "", "v")
     assert both.holding(pl.Series([C]))["code"].null_count() == 0
+
+
+def test_a_segment_lies_where_the_middle_of_its_line_does():
+    (west, south), (east, north) = WEST.centroid.coords[0], EAST.centroid.coords[0]
+    nearer = [[west, south], [0.6 * west + 0.4 * east, 0.6 * south + 0.4 * north]]
+    lines = {"a": nearer, "b": [[east, north], [east + 1e-5, north]], "c": [[0.0, 0.0], [1.0, 1.0]], "d": [], "e": None}
+    segments = pl.DataFrame(
+        {"road": "r", "segment": list(lines), "line": list(lines.values())}, schema_overrides={"line": LINES}
+    )
+    assert areas().of_segments(segments).select("segment", "area", "area_ko").rows() == [
+        ("a", "1", "서면"),
+        ("b", "2", "동면"),
+        ("c", None, None),
+        ("d", None, None),
+        ("e", None, None),
+    ]
 
 
 def test_counts_of_an_area_are_those_of_its_cells_and_what_is_hidden_stays_so():

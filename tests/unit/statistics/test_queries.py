@@ -17,12 +17,18 @@ from actors.archiving.rollups import rolled
 from schemas.archive import ROLLUPS, TABLES
 from schemas.tables import BAD, GOOD
 from serve.statistics import ALL
-from serve.statistics.declared import Asked
+from serve.statistics.declared import SEGMENT_AREAS, Asked
 
 START = datetime(2026, 1, 14, 15, tzinfo=UTC)
 """Midnight in Chuncheon."""
 HOURS = 48
 WINDOW = Asked(START, START + timedelta(hours=HOURS))
+AREAS = pl.DataFrame(
+    [("jungang-ro", "a", "11", "명동"), ("jungang-ro", "b", "12", "효자동"), ("alley", "a", "11", "명동")],
+    ["road", "segment", "area", "area_ko"],
+    orient="row",
+)
+"""In which areas segments lie; of other segments nobody knows."""
 
 
 def at(hours: float) -> datetime:
@@ -65,6 +71,7 @@ class City:
         for name, every in ROLLUPS.items():
             kept[name] = pa.concat_tables([rolled(rows, every) for rows in writes])
         facts = {name: pl.DataFrame(rows).lazy() for name, rows in kept.items()}
+        facts[SEGMENT_AREAS] = AREAS.lazy()
         told = ALL[statistic]
         found = told.query(facts, Asked(**fields)).collect(engine="streaming")
         assert set(found.columns) == {column.name for column in told.columns}
@@ -284,6 +291,24 @@ def test_hours_until_cleared_run_from_the_snow_that_lay_there_to_the_first_clear
         cleared(city, segment, hours)
     (row,) = city.asked("snow-clearing")
     assert (row["rank"], row["segments"], row["hours_p50"], row["hours_max"]) == ("105", 2, 3.0, 4.0)
+
+
+def test_hours_until_cleared_are_told_by_area_and_rank_too_and_by_none_where_it_is_not_known():
+    city = City()
+    for road, rank in (("jungang-ro", "105"), ("alley", "107")):
+        city.event("road", road, "road-registered", -999, facts={"rank": rank})
+        city.event("road", road, "snow-began", 10, snow="new", depth_cm=5.0)
+    for road, segment, hours in (("jungang-ro", "a", 12), ("jungang-ro", "b", 14), ("jungang-ro", "x", 15)):
+        cleared(city, segment, hours, road)
+    cleared(city, "a", 20, "alley")
+    found = city.asked("snow-clearing-areas")
+    assert [(one["area"], one["area_ko"], one["rank"], one["segments"], one["hours_p50"]) for one in found] == [
+        ("11", "명동", "105", 1, 2.0),
+        ("11", "명동", "107", 1, 10.0),
+        ("12", "효자동", "105", 1, 4.0),
+        (None, None, "105", 1, 5.0),
+    ]
+    assert len(city.asked("snow-clearing-areas", road="alley")) == 1
 
 
 def test_what_was_cleared_before_the_window_is_not_first_cleared_in_it():

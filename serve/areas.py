@@ -1,4 +1,4 @@
-"""The city's areas (읍면동): which polygon a code names, and in which of them each cell lies."""
+"""The city's areas (읍면동): which polygon a code names, and in which of them each cell and each road segment lies."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from shapely.geometry.base import BaseGeometry
 
 from actors.population.grid import centres
 from schemas.errors import ConflictError, InvalidError
-from serve.population.query import Answer
 
 DATASET = "areas"
 """The dataset of the catalogue whose rows (`code`, `name`, `_wkt`) they are."""
@@ -73,37 +72,24 @@ class Areas:
 
     def holding(self, cells: pl.Series) -> pl.DataFrame:
         """`cell, code`: the area that the middle of each cell lies in; null for none."""
-        found = np.full(len(cells), -1)
-        middles = shapely.points(*centres(cells))
-        at, area = shapely.STRtree(self.shapes).query(middles, predicate="intersects")
+        return pl.DataFrame({"cell": cells, "code": self._codes(np.asarray(shapely.points(*centres(cells))))})
+
+    def of_segments(self, segments: pl.DataFrame) -> pl.DataFrame:
+        """`road, segment, area, area_ko`: the area that the middle of each segment's `line` lies in; null for none."""
+        lines = [None if line is None or len(line) < 2 else shapely.LineString(line) for line in segments["line"]]
+        middles = np.asarray(shapely.line_interpolate_point(np.asarray(lines, np.object_), 0.5, normalized=True))
+        names = self.rows.select(area="code", area_ko="short")
+        return segments.select("road", "segment", self._codes(middles).alias("area")).join(names, on="area", how="left")
+
+    def _codes(self, points: NDArray[np.object_]) -> pl.Series:
+        """The code of the area that each point lies in; null for none, and for no point."""
+        found = np.full(len(points), -1)
+        at, area = shapely.STRtree(self.shapes).query(points, predicate="intersects")
         found[at[::-1]] = area[::-1]  # on a border the first counts
-        codes = self.rows["code"].gather(pl.Series(found, dtype=pl.Int64).replace(-1, None))
-        return pl.DataFrame({"cell": cells, "code": codes})
+        return self.rows["code"].gather(pl.Series(found, dtype=pl.Int64).replace(-1, None))
 
     def geometries(self, *, clockwise: bool = False) -> dict[str, dict[str, Any]]:
         """GeoJSON geometries by code, to about 20 m; outer rings counter-clockwise, as RFC 7946 wants them, or not."""
         simpler = shapely.orient_polygons(shapely.simplify(self.shapes, _SIMPLER_DEGREES), exterior_cw=clockwise)
         texts = shapely.to_geojson(shapely.set_precision(simpler, 1e-6, mode="pointwise"))
         return {code: orjson.loads(text) for code, text in zip(self.rows["code"], texts, strict=True)}
-
-
-def by_area(found: Answer, areas: Areas) -> pl.DataFrame:
-    """`code, name, slot, days, count, hidden, mean, at_most`: an answer's cells added up by the area of their middle.
-
-    Areas without a count stand in it with nought; cells of none of the areas are a row without a code, last.
-    """
-    sums = (
-        found.cells.join(areas.holding(found.cells["cell"].unique()), on="cell", how="left")
-        .group_by("code", "slot")
-        .agg(pl.col("count", "hidden", "mean", "at_most").sum())
-    )
-    slots = found.totals.select("slot", "days").with_row_index("_place")
-    codes = areas.rows.select("code", "name")
-    if sums["code"].null_count():
-        codes = pl.concat([codes, pl.DataFrame({"code": [None], "name": [None]}, codes.schema)])
-    rows = codes.with_row_index("_area").join(slots, how="cross")
-    rows = rows.join(sums, on=("code", "slot"), how="left", nulls_equal=True).sort("_area", "_place")
-    filled = rows.with_columns(pl.col("count", "hidden", "mean", "at_most").fill_null(0))
-    nothing = (pl.col("count") == 0) & (pl.col("hidden") > 0)
-    mean = pl.when(~nothing).then("mean").alias("mean")
-    return filled.select("code", "name", "slot", "days", "count", "hidden", mean, "at_most")
