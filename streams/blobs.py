@@ -78,7 +78,7 @@ class FileBlobs:
         return f"{self._root}/{name}"
 
     async def put(self, name: str, data: bytes) -> None:
-        """See `Blobs`. Written beside and moved into place, so that a reader never meets half of it."""
+        """See `Blobs`. In a folder written beside and moved into place, so that a reader never meets half of it."""
         await asyncio.to_thread(self._put, self._path(name), data)
 
     async def get(self, name: str) -> bytes | None:
@@ -108,9 +108,9 @@ class FileBlobs:
             _sync(folder)
             return
         self._fs.create_dir(folder, recursive=True)
-        with self._fs.open_output_stream(f"{path}.part") as out:
+        # An object store shows an object whole or not at all, and several may put the same name at once.
+        with self._fs.open_output_stream(path) as out:
             out.write(data)
-        self._fs.move(f"{path}.part", path)
 
     def _get(self, path: str) -> bytes | None:
         try:
