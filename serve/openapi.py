@@ -185,13 +185,13 @@ def _content(media_type: str, schema: Json) -> Json:
 
 def page(name: str) -> Responses:
     """A page of rows as JSON or Arrow, or 304."""
-    return {200: {"description": "A page.", "content": _content("application/json", _page(name))}, **_NOT_MODIFIED}
+    return {200: {"description": "A page.", "content": _content("application/json", _page(name))}, **NOT_MODIFIED}
 
 
 def json_page(name: str, *, tagged: bool) -> Responses:
     """A page of items that are no rows of a table; `tagged`: or 304."""
     found: Responses = {200: {"description": "A page.", "content": {_JSON: {"schema": _page(name)}}}}
-    return found | _NOT_MODIFIED if tagged else found
+    return found | NOT_MODIFIED if tagged else found
 
 
 def _page(name: str) -> Json:
@@ -201,7 +201,7 @@ def _page(name: str) -> Json:
 
 def one(name: str) -> Responses:
     """One object as JSON, or 304."""
-    return {200: {"description": "Its state.", "content": _content("application/json", _ref(name))}, **_NOT_MODIFIED}
+    return {200: {"description": "Its state.", "content": _content("application/json", _ref(name))}, **NOT_MODIFIED}
 
 
 def collection(name: str) -> Responses:
@@ -229,10 +229,10 @@ def collection(name: str) -> Responses:
             "next": {"type": ["string", "null"]},
         },
     }
-    return {200: {"description": "Features.", "content": _content(GEOJSON, schema)}, **_NOT_MODIFIED}
+    return {200: {"description": "Features.", "content": _content(GEOJSON, schema)}, **NOT_MODIFIED}
 
 
-_NOT_MODIFIED: Responses = {304: {"description": "As the client has it (If-None-Match)."}}
+NOT_MODIFIED: Responses = {304: {"description": "As the client has it (If-None-Match)."}}
 _JSON = "application/json"
 
 

@@ -1,6 +1,6 @@
 """What the catalogue answers with, for OpenAPI."""
 
-from serve.openapi import Json, Responses
+from serve.openapi import NOT_MODIFIED, Json, Responses
 from serve.render import GEOJSON
 from serve.statistics.formats import TYPES
 
@@ -75,19 +75,21 @@ def rows() -> Responses:
     content: Json = {
         TYPES[form]: {"schema": schemas.get(form, _BINARY)} for form in ("json", "csv", "parquet", "arrow")
     }
-    return _answers("Rows.", {**content, GEOJSON: {"schema": _OBJECT}})
+    return _answers("Rows.", {**content, GEOJSON: {"schema": _OBJECT}}) | NOT_MODIFIED
 
 
 def mapped() -> Responses:
     """A map."""
     pictures: Json = {TYPES[form]: {"schema": _BINARY} for form in ("svg", "png")}
-    return _answers("A map.", {GEOJSON: {"schema": _OBJECT}, TYPES["vega"]: {"schema": _OBJECT}, **pictures})
+    found: Json = {GEOJSON: {"schema": _OBJECT}, TYPES["vega"]: {"schema": _OBJECT}, **pictures}
+    return _answers("A map.", found) | NOT_MODIFIED
 
 
 def charted() -> Responses:
     """A chart."""
     pictures: Json = {TYPES[form]: {"schema": _BINARY} for form in ("svg", "png")}
-    return _answers("A chart.", {TYPES["vega"]: {"schema": _OBJECT}, **_json(_OBJECT), **pictures})
+    found: Json = {TYPES["vega"]: {"schema": _OBJECT}, **_json(_OBJECT), **pictures}
+    return _answers("A chart.", found) | NOT_MODIFIED
 
 
 def findings() -> Responses:

@@ -61,7 +61,7 @@ class Rendered:
             "vary": "Accept, Accept-Encoding, Authorization",
             "bomnae-position": self.position,
         }
-        if _matches(request.headers.get("if-none-match"), self.etag):
+        if matches(request.headers.get("if-none-match"), self.etag):
             return Response(None, 304, headers)
         if len(self.body) < _WORTH_GZIP or not _takes_gzip(request.headers.get("accept-encoding", "")):
             return Response(self.body, 200, headers, self.media_type)
@@ -79,7 +79,8 @@ def rendered_of(body: bytes, media_type: str, view: View) -> Rendered:
     return Rendered(body, media_type, etag, position)
 
 
-def _matches(condition: str | None, etag: str) -> bool:
+def matches(condition: str | None, etag: str) -> bool:
+    """Whether an `If-None-Match` names this ETag (RFC 9110, 13.1.2: weakly)."""
     if condition is None:
         return False
     return any(one.strip().removeprefix("W/") in ("*", etag.removeprefix("W/")) for one in condition.split(","))

@@ -1,6 +1,7 @@
 """The rows of datasets (데이터셋): as tables, as maps, as charts, and how new ones are brought in."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from serve.catalogue.standing import Standing, audience_of, standing_of
 from serve.charts.render import render
 from serve.paging import Cursor
 from serve.reading import MinPosition, QueryTime, view_after
-from serve.render import GEOJSON, JSON, json_rows, table
+from serve.render import GEOJSON, JSON, json_rows, matches, table
 from serve.routes.catalogue import DatasetId, desk_of, lineage
 from serve.routing import router
 from serve.statistics.formats import TYPES, VEGA
@@ -91,14 +92,21 @@ async def _rows(request: Request, dataset: str, query: Picked) -> tuple[Standing
     return None if found is None else (one, *found)
 
 
-async def _made(make: Callable[[], bytes], media: str, headers: dict[str, str]) -> Response:
-    """In a thread: what it makes may take a second."""
+async def _made(request: Request, make: Callable[[], bytes], media: str, headers: dict[str, str]) -> Response:
+    """In a thread: what it makes may take a second. Nothing is made that the client has (If-None-Match)."""
+    if "etag" in headers and matches(request.headers.get("if-none-match"), headers["etag"]):
+        return Response(status_code=304, headers=headers)
     return Response(await asyncio.to_thread(make), headers=headers, media_type=media)
 
 
-def _headers(one: Standing, version: str) -> dict[str, str]:
+def _headers(request: Request, one: Standing, version: str) -> dict[str, str]:
+    """What is said beside an answer. Its ETag covers all that it depends on; what the city keeps itself has none."""
     told = {"cache-control": "no-cache", "vary": "Authorization", "bomnae-dataset-status": one.status}
-    return told | ({"bomnae-dataset-version": version} if version else {})
+    if not version:
+        return told
+    depends = (str(request.url), audience_of(request.state.principal), version, one.status, one.row["facts"])
+    etag = hashlib.blake2b("\n".join(depends).encode(), digest_size=12).hexdigest()
+    return told | {"bomnae-dataset-version": version, "etag": f'W/"{etag}"'}
 
 
 @routes.get("/v1/datasets/{dataset}/rows", responses=openapi_catalogue.rows(), summary="Its rows · 데이터")
@@ -118,7 +126,7 @@ async def get_rows(request: Request, dataset: DatasetId, query: Annotated[RowsQu
     whole = await asyncio.to_thread(picked, rows, one.facts, asked)
     shown = whole.slice(at, query.limit)
     following = paging.encode((at + query.limit, version)) if at + query.limit < len(whole) else None
-    headers = _headers(one, version) | ({"bomnae-next": following} if following is not None else {})
+    headers = _headers(request, one, version) | ({"bomnae-next": following} if following is not None else {})
     more = {
         "total": len(whole),
         "next": following,
@@ -127,7 +135,7 @@ async def get_rows(request: Request, dataset: DatasetId, query: Annotated[RowsQu
         "masked": hidden(one.facts, audience_of(request.state.principal)),
         "lineage": _lineage(request, one, version),
     }
-    return await _made(lambda: _body(one, shown, columns, query.format, more), _MEDIA[query.format], headers)
+    return await _made(request, lambda: _body(one, shown, columns, query.format, more), _MEDIA[query.format], headers)
 
 
 async def _paged(
@@ -168,8 +176,10 @@ async def get_map(request: Request, dataset: DatasetId, query: Annotated[MapQuer
     if query.format == "geojson":
         columns = [column.id for column in one.facts.columns]
         more = {"attribution": one.facts.source, "lineage": told}
-        return await _made(lambda: geo.collection(whole, one.facts, columns, more), GEOJSON, _headers(one, version))
-    return await _drawn(one, version, query.format, lambda: drawn.picture(whole, one.facts, told))
+        return await _made(
+            request, lambda: geo.collection(whole, one.facts, columns, more), GEOJSON, _headers(request, one, version)
+        )
+    return await _drawn(request, one, version, query.format, lambda: drawn.picture(whole, one.facts, told))
 
 
 @routes.get(
@@ -191,7 +201,10 @@ async def get_tile(
     whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
     columns = [column.id for column in one.facts.columns]
     return await _made(
-        lambda: geo.tile(whole, one.facts, columns, z, x, y, MOST_IN_TILE), GEOJSON, _headers(one, version)
+        request,
+        lambda: geo.tile(whole, one.facts, columns, z, x, y, MOST_IN_TILE),
+        GEOJSON,
+        _headers(request, one, version),
     )
 
 
@@ -205,15 +218,22 @@ async def get_chart(request: Request, dataset: DatasetId, query: Annotated[Chart
         raise ConflictError(f"dataset {dataset!r} has no rows yet, so it makes no chart")
     whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
     told = _lineage(request, one, version)
-    return await _drawn(one, version, query.format, lambda: drawn.chart(whole, one.facts, told))
+    return await _drawn(request, one, version, query.format, lambda: drawn.chart(whole, one.facts, told))
 
 
-async def _drawn(one: Standing, version: str, form: str, make: Callable[[], dict[str, Any]]) -> Response:
+async def _drawn(
+    request: Request, one: Standing, version: str, form: str, make: Callable[[], dict[str, Any]]
+) -> Response:
     if form in {"vega", "json"}:
-        return await _made(lambda: orjson.dumps(make()), VEGA if form == "vega" else JSON, _headers(one, version))
+        return await _made(
+            request, lambda: orjson.dumps(make()), VEGA if form == "vega" else JSON, _headers(request, one, version)
+        )
     async with _DRAWING:
         return await _made(
-            lambda: render(make(), "svg" if form == "svg" else "png"), _MEDIA[form], _headers(one, version)
+            request,
+            lambda: render(make(), "svg" if form == "svg" else "png"),
+            _MEDIA[form],
+            _headers(request, one, version),
         )
 
 

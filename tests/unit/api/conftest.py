@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from serve.app import Config, create_app
 from serve.auth import Principal, Verifier, mint
 from tests.unit.api.memory import START, MemoryBackend
+from tests.unit.catalogue.service.declared import ROWS, here, stops
 
 SECRET = b"a secret that only these tests know"
 
@@ -78,3 +79,19 @@ async def city(client: httpx.AsyncClient) -> httpx.AsyncClient:
 
 def reading(sensor: str, value: float, sequence: int = 1, **more: object) -> dict[str, object]:
     return {"sensor": sensor, "time": "2026-01-15T03:00:00Z", "value": value, "sequence": sequence, **more}
+
+
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes for datasets is read in this process."""
+    monkeypatch.setattr("serve.catalogue.refreshing.taken", here)
+
+
+@pytest.fixture
+async def filled(client: httpx.AsyncClient, read_here: None) -> httpx.AsyncClient:
+    """A client of a catalogue with four bus stops."""
+    said = stops().model_dump(mode="json")
+    assert (await client.put("/v1/datasets/stops", json=said, headers=OPERATOR)).status_code == 200
+    headers = OPERATOR | {"content-type": "text/csv"}
+    assert (await client.post("/v1/datasets/stops/rows", content=ROWS.encode(), headers=headers)).status_code == 201
+    return client

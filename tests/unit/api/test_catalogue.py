@@ -10,44 +10,22 @@ from schemas.catalogue import RecordFailure
 from schemas.dataset import FromHttp
 from serve.auth import Principal, mint
 from tests.unit.api.conftest import OPERATOR, SECRET, bearer
+from tests.unit.api.datasets import NOBODY, STAFF, bring, declare, told
 from tests.unit.api.memory import START
 from tests.unit.catalogue.entries import facts
-from tests.unit.catalogue.service.declared import OPEN, ROWS, here, stops
+from tests.unit.catalogue.service.declared import OPEN, ROWS, stops
 
-STAFF = bearer("staff", subject="park")
-NOBODY: dict[str, str] = {}
 HTTP = FromHttp(format="json", url="https://stops.example/list", parameters={"secret": "parameter"})
 FROM_TOMORROW = {"staff_from": "2026-01-16", "citizens_from": "2026-01-17"}
 """The tests begin at noon of 15 January in Seoul: staff wait for 12 hours, citizens for 36."""
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch):
-    monkeypatch.setattr("serve.catalogue.refreshing.taken", here)
+pytestmark = pytest.mark.usefixtures("read_here")
 
 
 def for_days(role):
     token = mint(SECRET, Principal("kim", frozenset([role]), None, None), START, timedelta(days=3))
     return {"authorization": f"Bearer {token}"}
-
-
-async def declare(client, dataset, declared):
-    body = declared if isinstance(declared, dict) else declared.model_dump(mode="json")
-    answer = await client.put(f"/v1/datasets/{dataset}", json=body, headers=OPERATOR)
-    assert answer.status_code == 200, answer.text
-    return answer
-
-
-async def bring(client, dataset, data=ROWS, kind="text/csv", **asked):
-    content = data.encode() if isinstance(data, str) else data
-    headers = OPERATOR | {"content-type": kind}
-    return await client.post(f"/v1/datasets/{dataset}/rows", content=content, headers=headers, params=asked)
-
-
-async def told(client, path, headers=NOBODY):
-    answer = await client.get(path, headers=headers)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 @pytest.fixture
