@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     search_copies: int = Field(1, ge=1, le=16, description="Copies of each search shard.")
     shard_hosts: int = Field(1, ge=1, le=1_024, description="Actors (processes) that the shards are spread over.")
     api_replicas: int = Field(1, ge=1, le=256, description="Replicas of the HTTP API.")
+    statistics_replicas: int = Field(
+        2, ge=1, le=256, description="Most replicas of the statistics, which scale from one."
+    )
     ray_address: str = Field("", description="Address of a running Ray cluster; empty: start one here.")
     ray_namespace: str = Field("bomnae", description="Namespace of the named actors; one per city.")
     publish_every_ms: int = Field(

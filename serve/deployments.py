@@ -21,6 +21,7 @@ from streams.asyncapi import document
 
 Message = MutableMapping[str, Any]
 LIVE_PREFIX, STATISTICS_PREFIX = "/v1/live", "/v1/statistics"
+_UPSCALE_S = 5.0
 _HEALTH_S = 1.0
 """Serve notices a killed replica at its next health check, and only then starts another."""
 
@@ -109,8 +110,14 @@ def live(settings: Settings | None = None) -> Application:
 def statistics(settings: Settings | None = None) -> Application:
     """Statistics, at `/v1/statistics`: what reads months of the archive slows nothing else down."""
     settings = settings or Settings()
+    scaling = {
+        "min_replicas": 1,
+        "max_replicas": settings.statistics_replicas,
+        "target_ongoing_requests": settings.past_concurrency,
+        "upscale_delay_s": _UPSCALE_S,
+    }
     ongoing = settings.past_concurrency + settings.queue
-    return _deployed("statistics", settings, ongoing, contexts=("facility", "road"))
+    return _deployed("statistics", settings, ongoing, contexts=("facility", "road", "catalogue"), scaling=scaling)
 
 
 def _deployed(
@@ -120,10 +127,12 @@ def _deployed(
     replicas: int = 1,
     shutdown_s: float = 1,
     contexts: tuple[str, ...] = CONTEXTS,
+    scaling: dict[str, Any] | None = None,
 ) -> Application:
     deployment = ray_serve.deployment(
         name=name,
-        num_replicas=replicas,
+        num_replicas=replicas if scaling is None else "auto",
+        autoscaling_config=scaling,
         max_ongoing_requests=ongoing,
         ray_actor_options={"num_cpus": 0.1},
         health_check_period_s=_HEALTH_S,
