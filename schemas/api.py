@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from schemas.base import EntityId, Frozen, Name, Text, UtcTime
-from schemas.facility import Finite, Position
+from schemas.facility import Finite, Position, Verdict
 from schemas.road import Centimetres, ClearingState, Impact, RoadFacts, Window
 
 
@@ -85,6 +85,16 @@ class Note(Frozen):
     """A remark that is kept with the act."""
 
     note: Annotated[str, Field(max_length=500)] = ""
+
+
+class Judgement(Note):
+    """Whether what an alarm warned of was there."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"verdict": "false", "note": "점검 차량 · an inspection vehicle"}}
+    )
+
+    verdict: Verdict
 
 
 class Shelving(Frozen):

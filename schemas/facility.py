@@ -36,6 +36,9 @@ Level = Literal["warning", "danger"]
 Risk = Literal["normal", "attention", "caution", "danger"]
 """관심 is attention, 주의·경계 caution, 심각 danger."""
 
+Verdict = Literal["real", "false"]
+"""Whether what an alarm warned of was there."""
+
 SLOTS: tuple[tuple[Condition, Level], ...] = (
     ("high", "warning"),
     ("high", "danger"),
@@ -212,6 +215,13 @@ class ClearAlarm(AlarmCommand):
     note: Annotated[str, Field(max_length=500)] = ""
 
 
+class JudgeAlarm(AlarmCommand):
+    """Say whether the alarm was real or false, at any time after it was raised; the newest verdict counts."""
+
+    verdict: Verdict
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
 class FacilityEvent(Event):
     """Something that happened to one facility."""
 
@@ -331,6 +341,15 @@ class AlarmCleared(AlarmEvent):
     by: str
 
 
+class AlarmJudged(AlarmEvent):
+    """Somebody found the alarm real or false; the newest verdict of an alarm counts. It may come after the clearing."""
+
+    type: ClassVar[str] = "city.facility.alarm-judged.v1"
+    verdict: Verdict
+    by: str
+    note: str
+
+
 class RiskLevelChanged(FacilityEvent):
     """The facility's risk, derived from its grade and active alarms, with the reasons."""
 
@@ -368,6 +387,7 @@ COMMANDS: tuple[type[FacilityCommand], ...] = (
     ShelveAlarm,
     UnshelveAlarm,
     ClearAlarm,
+    JudgeAlarm,
 )
 EVENTS: tuple[type[FacilityEvent], ...] = (
     FacilityRegistered,
@@ -383,6 +403,7 @@ EVENTS: tuple[type[FacilityEvent], ...] = (
     AlarmShelved,
     AlarmUnshelved,
     AlarmCleared,
+    AlarmJudged,
     RiskLevelChanged,
     SensorStale,
     SensorRestored,

@@ -93,10 +93,12 @@ ALARMS = pa.schema(
         "acknowledged_by": _TEXT,
         "shelved_until": _TIME,
         "shelved_by": _TEXT,
+        "verdict": _TEXT,
         "synthetic": pa.bool_(),
     }
 )
-"""`state`: `active`, `acknowledged`, `returned` (RTN, unacknowledged); a cleared alarm leaves the table."""
+"""`state`: `active`, `acknowledged`, `returned` (RTN, unacknowledged); a cleared alarm leaves the table.
+`verdict`: `real`, `false`, or null where nobody has judged it."""
 ROADS = pa.schema({"road": _TEXT, "name_ko": _TEXT, "name_en": _TEXT, "rank": _TEXT, "synthetic": pa.bool_()})
 SEGMENTS = pa.schema(
     {

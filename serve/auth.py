@@ -61,6 +61,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/v1/alarms/{alarm}/shelve"): _SAFETY,
     ("POST", "/v1/alarms/{alarm}/unshelve"): _SAFETY,
     ("POST", "/v1/alarms/{alarm}/clear"): _SAFETY,
+    ("POST", "/v1/alarms/{alarm}/judge"): _SAFETY,
     ("GET", "/v1/roads"): PUBLIC,
     ("GET", "/v1/roads/{road}"): PUBLIC,
     ("GET", "/v1/roads/{road}/history"): PUBLIC,

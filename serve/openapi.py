@@ -44,6 +44,7 @@ _SAMPLES: Json = {
     "level": "danger",
     "state": "active",
     "condition": "high",
+    "verdict": "real",
     "road": "jungang-ro",
     "segment": "jungang-ro-1",
     "rank": "105",

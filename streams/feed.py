@@ -39,6 +39,7 @@ PUBLIC: Mapping[str, frozenset[str]] = MappingProxyType(
             (facility.AlarmShelved, ("by", "reason")),
             (facility.AlarmUnshelved, ("by",)),
             (facility.AlarmCleared, ("by",)),
+            (facility.AlarmJudged, ("by", "note")),
             (facility.RiskLevelChanged, ()),
             (facility.SensorStale, ()),
             (facility.SensorRestored, ()),

@@ -13,7 +13,7 @@ class Alarm:
     """An alarm on the list. Moments are µs UTC, `None` where it has not happened.
 
     `state` after ISA-18.2: `active` (unacknowledged), `acknowledged` (still active), `returned` (back to normal,
-    unacknowledged). A cleared alarm is not on the list.
+    unacknowledged). A cleared alarm is not on the list. `verdict` is the newest one.
     """
 
     id: str
@@ -32,6 +32,7 @@ class Alarm:
     shelved_until: int | None = None
     shelved_by: str | None = None
     shelf_reason: str | None = None
+    verdict: f.Verdict | None = None
 
     @property
     def open(self) -> bool:
@@ -98,4 +99,6 @@ def _moved(alarm: Alarm, event: f.AlarmEvent) -> Alarm:
             return replace(alarm, shelved_until=until, shelved_by=event.by, shelf_reason=event.reason)
         case f.AlarmUnshelved():
             return replace(alarm, shelved_until=None, shelved_by=None, shelf_reason=None)
+        case f.AlarmJudged():
+            return replace(alarm, verdict=event.verdict)
     return alarm

@@ -19,12 +19,14 @@ LONGEST_SHELF = timedelta(days=7)
 AnyCommand = (
     f.RegisterFacility | f.RegisterSensor | f.ChangeThresholds | f.CalibrateSensor | f.ReplaceSensor
     | f.BeginMaintenance | f.EndMaintenance | f.AcknowledgeAlarm | f.ShelveAlarm | f.UnshelveAlarm | f.ClearAlarm
+    | f.JudgeAlarm
 )  # fmt: skip
 
 
 def decide(shard: Shard, command: AnyCommand) -> list[f.FacilityEvent]:
     """The events that a command leads to, the change of risk last; `[]` when it is already so. Changes nothing.
 
+    The verdict on an alarm that was cleared is not kept: the same one again is the same event again, of no effect.
     Raises `NotFoundError`, `ConflictError` or `InvalidError` for a request that is impossible now.
     """
     facility = shard.facilities.get(command.facility)
@@ -61,6 +63,8 @@ def _decide(  # noqa: C901, PLR0911 - one arm per command
             return _unshelve(shard, facility, command)
         case f.ClearAlarm():
             return _clear(shard, facility, command)
+        case f.JudgeAlarm():
+            return _judge(shard, facility, command)
     assert_never(command)
 
 
@@ -212,6 +216,19 @@ def _clear(shard: Shard, facility: Facility, command: f.ClearAlarm) -> list[f.Fa
     if alarm.open:
         raise ConflictError(f"the condition of alarm {alarm.id!r} still holds: acknowledge or shelve it instead")
     return [cleared(facility, alarm, command.by, command.at)]
+
+
+def _judge(shard: Shard, facility: Facility, command: f.JudgeAlarm) -> list[f.FacilityEvent]:
+    """Nothing where the alarm on the list has that verdict already. Of a cleared one no verdict is known."""
+    alarm = _alarm(shard, facility, command.alarm)
+    if alarm is not None and alarm.verdict == command.verdict:
+        return []
+    return [
+        f.AlarmJudged(
+            at=command.at, facility=facility.id, alarm=command.alarm, sensor=command.alarm.partition(".")[0],
+            verdict=command.verdict, by=command.by, note=command.note,
+        )
+    ]  # fmt: skip
 
 
 def _sensor(shard: Shard, facility: Facility, sensor: str) -> int:

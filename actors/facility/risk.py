@@ -27,7 +27,7 @@ SEVERAL = 2
 """Warning sensors that together mean danger at a watched grade."""
 
 
-_WITHOUT_RISK = (f.ThresholdsChanged, f.SensorCalibrated, f.SensorReplaced)
+_WITHOUT_RISK = (f.ThresholdsChanged, f.SensorCalibrated, f.SensorReplaced, f.AlarmJudged)
 """Events that leave all that risk is judged by as it is."""
 
 

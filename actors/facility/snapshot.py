@@ -106,10 +106,15 @@ def _facility_json(facility: Facility) -> bytes:
         "risk_since": facility.risk_since,
         "maintenance": facility.maintenance,
         "sensors": facility.sensors,
-        "alarms": [{name: getattr(alarm, name) for name in _ALARM} for alarm in facility.alarms.values()],
+        "alarms": [_alarm_fields(alarm) for alarm in facility.alarms.values()],
         "stale": sorted(facility.stale),
     }
     return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+
+
+def _alarm_fields(alarm: Alarm) -> dict[str, Any]:
+    """An alarm without a verdict reads as before there were any: digests in old commits stay what they are."""
+    return {name: getattr(alarm, name) for name in _ALARM if name != "verdict" or alarm.verdict is not None}
 
 
 def _facility_from_json(text: str) -> Facility:

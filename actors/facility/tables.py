@@ -50,7 +50,7 @@ def _alarms(shard: Shard) -> pa.Table:
             "level": alarm.level, "state": alarm.state, "value": alarm.value, "limit": alarm.limit, "unit": alarm.unit,
             "raised_at": alarm.raised_at, "returned_at": alarm.returned_at, "acknowledged_at": alarm.acknowledged_at,
             "acknowledged_by": alarm.acknowledged_by, "shelved_until": alarm.shelved_until,
-            "shelved_by": alarm.shelved_by, "synthetic": alarm.synthetic,
+            "shelved_by": alarm.shelved_by, "verdict": alarm.verdict, "synthetic": alarm.synthetic,
         }
         for facility in shard.facilities.values()
         for alarm in facility.alarms.values()

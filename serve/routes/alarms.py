@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import Path, Query, Request
 from starlette.responses import Response
 
-from schemas.api import Note, Shelving
+from schemas.api import Judgement, Note, Shelving
 from schemas.base import EntityId
-from schemas.facility import AcknowledgeAlarm, ClearAlarm, Level, ShelveAlarm, UnshelveAlarm
+from schemas.facility import AcknowledgeAlarm, ClearAlarm, JudgeAlarm, Level, ShelveAlarm, UnshelveAlarm
 from serve import openapi
 from serve.idempotency import OnceFor
 from serve.reading import Listing, Page, view_of
@@ -92,4 +92,16 @@ async def clear(
     """Only one that has returned to normal; 409 while its condition lasts."""
     whose = _facility_of(request, alarm, facility)
     command = ClearAlarm(**stamp(request), facility=whose, alarm=alarm, note=body.note)
+    return await submit(request, [command], once)
+
+
+@routes.post("/v1/alarms/{alarm}/judge", responses=openapi.written(), summary="Say whether an alarm was real or false")
+async def judge(request: Request, alarm: Alarm, body: Judgement, once: OnceFor, facility: Which = None) -> Response:
+    """At any time after it was raised, also when it was cleared long ago; the newest verdict counts.
+
+    It changes neither the list nor the risk: statistics tell the share of false alarms by it. The same verdict again
+    changes nothing; of an alarm that was cleared it is told again.
+    """
+    whose = _facility_of(request, alarm, facility)
+    command = JudgeAlarm(**stamp(request), facility=whose, alarm=alarm, verdict=body.verdict, note=body.note)
     return await submit(request, [command], once)

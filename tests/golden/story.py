@@ -58,6 +58,22 @@ def facility() -> list[Step]:
     ]
 
 
+def judged() -> list[Step]:
+    """An alarm is taken for real, found to be false, and found so once more when it has left the list."""
+    limit, facts = f.Limit(condition="high", level="danger", on=1.0, off=0.9), f.SensorFacts(kind="tilt", unit="°")
+    bridge = f.FacilityFacts(name_ko="소양2교", name_en="Soyang 2 Bridge", kind="bridge", synthetic=True)
+    return [
+        _ask(0, f.RegisterFacility, facts=bridge),
+        _ask(1, f.RegisterSensor, sensor=TILT, facts=facts.model_copy(update={"limits": (limit,), "synthetic": True})),
+        _hear(10, 1, [(TILT, 10, 2.0, 1, 1, 0)]),
+        _ask(11, f.JudgeAlarm, alarm=ALARM, verdict="real"),
+        _ask(20, f.JudgeAlarm, alarm=ALARM, verdict="false", note="점검 차량 · an inspection vehicle"),
+        _ask(30, f.AcknowledgeAlarm, alarm=ALARM),
+        _hear(40, 2, [(TILT, 40, 0.0, 2, 1, 0)]),
+        _ask(86_400, f.JudgeAlarm, alarm=ALARM, verdict="false"),
+    ]
+
+
 def road() -> list[Step]:
     """A road is dug up and snowed in, and cleared."""
     ids = (f"{ROAD}-1", f"{ROAD}-2")
@@ -241,7 +257,7 @@ STORIES = {
     "population": records.population,
     "catalogue": records.catalogue,
 }
-LATER = {"person-1-2": ("person", asked), "person-1-3": ("person", lagged)}
+LATER = {"person-1-2": ("person", asked), "person-1-3": ("person", lagged), "facility-2-2": ("facility", judged)}
 """Context and story by the name of the files: what came into the log with a later event, or its next version."""
 
 

@@ -96,6 +96,7 @@ async def test_segments_are_paged_likewise(twins):
     [
         ("POST", "/v1/alarms/tilt-1.high-danger.1/acknowledge", {}, "facility=bridge-2"),
         ("POST", "/v1/alarms/tilt-1.high-danger.1/shelve", SHELF, "facility=bridge-2"),
+        ("POST", "/v1/alarms/tilt-1.high-danger.1/judge", {"verdict": "real"}, "facility=bridge-2"),
         ("PATCH", "/v1/works/work-1", {"action": "start"}, "road=alley"),
     ],
 )

@@ -101,6 +101,34 @@ async def test_an_alarm_is_acknowledged_shelved_unshelved_and_cleared(city):
     assert (await city.post("/v1/alarms/ghost.high-danger.1/clear", headers=SAFETY)).status_code == 404
 
 
+async def test_an_alarm_is_judged_on_the_list_and_after_it_and_citizens_hear_the_verdict_alone(city):
+    alarm, verdict = "/v1/alarms/tilt-1.high-danger.1", {"verdict": "real"}
+    assert (await city.post(f"{alarm}/judge", json=verdict, headers=SAFETY)).status_code == 404, "not raised yet"
+    await city.post("/v1/readings", json=reading("tilt-1", 6.0), headers=DEVICE)
+    judged = await city.post(f"{alarm}/judge", json=verdict, headers=SAFETY)
+    assert [one["type"] for one in judged.json()["events"]] == ["city.facility.alarm-judged.v1"]
+    (listed,) = (await city.get("/v1/alarms", params={"min_position": judged.json()["position"]})).json()["items"]
+    assert (listed["verdict"], listed["state"]) == ("real", "active")
+    again = await city.post(f"{alarm}/judge", json=verdict, headers=SAFETY)
+    assert (again.status_code, again.json()["events"]) == (200, [])
+    await city.post(f"{alarm}/acknowledge", headers=SAFETY)
+    back = reading("tilt-1", 1.0, 2) | {"time": "2026-01-15T03:00:01Z"}
+    await city.post("/v1/readings", json=back, headers=DEVICE)
+    later = {"verdict": "false", "note": "inspection vehicle"}
+    judged = await city.post(f"{alarm}/judge", json=later, headers=SAFETY)
+    (event,) = judged.json()["events"]
+    assert (event["verdict"], event["by"], event["note"]) == ("false", "kim", "inspection vehicle")
+    told = (await city.get("/v1/facilities/bridge-1/history")).json()["items"][-1]
+    assert told["type"] == "city.facility.alarm-judged.v1"
+    assert set(told["data"]) == {"at", "facility", "alarm", "sensor", "verdict"}
+
+
+@pytest.mark.parametrize("body", [{}, {"verdict": "perhaps"}, {"verdict": "false", "why": "x"}, {"verdict": False}])
+async def test_a_verdict_that_is_neither_real_nor_false_is_refused(city, body):
+    answer = await city.post("/v1/alarms/tilt-1.high-danger.1/judge", json=body, headers=SAFETY)
+    assert answer.status_code == 422
+
+
 async def test_a_work_is_permitted_started_extended_and_finished(city):
     permitted = await city.post("/v1/works", json=WORK, headers=ROAD)
     assert permitted.status_code == 201
