@@ -96,9 +96,9 @@ def _lasting(told: pl.LazyFrame, on: pl.Expr, asked: Asked) -> LazyGroupBy:
 
 
 def alarms(facts: Facts, asked: Asked) -> pl.LazyFrame:
-    """Alarms that were raised in the window, and what became of them until now."""
-    fields = {"alarm": pl.String, "sensor": pl.String, "level": pl.String}
-    told = events(facts, "facility", fields, "alarm-raised", "alarm-acknowledged", "alarm-returned")
+    """Alarms that were raised in the window, and what became of them until now: their newest verdict counts."""
+    fields = {"alarm": pl.String, "sensor": pl.String, "level": pl.String, "verdict": pl.String}
+    told = events(facts, "facility", fields, "alarm-raised", "alarm-acknowledged", "alarm-returned", "alarm-judged")
     rows, key = of_sensors(told.rename({"entity": "facility"}), asked), ("facility", "alarm")
     raised = rows.filter(
         pl.col("name") == "alarm-raised", (pl.col("time") >= asked.start) & (pl.col("time") < asked.end)
@@ -107,12 +107,15 @@ def alarms(facts: Facts, asked: Asked) -> pl.LazyFrame:
     def first(name: str, time: str) -> pl.LazyFrame:
         return rows.filter(pl.col("name") == name).group_by(key).agg(pl.col(time).min().alias(name))
 
+    newest = pl.col("verdict").sort_by("sequence").last().alias("judged")
+    verdicts = rows.filter(pl.col("name") == "alarm-judged").group_by(key).agg(newest)
     # Seen after it was known, which for a late reading is later than it happened; lasted as long as its readings say.
     acknowledged = (pl.col("alarm-acknowledged") - pl.col("stored_at")).dt.total_microseconds() / 1e6
     lasted = (pl.col("alarm-returned") - pl.col("time")).dt.total_microseconds() / 1e6
     return (
         raised.join(first("alarm-acknowledged", "stored_at"), on=key, how="left")
         .join(first("alarm-returned", "time"), on=key, how="left")
+        .join(verdicts, on=key, how="left")
         .with_columns(acknowledged.alias("acknowledged_s"), lasted.alias("lasted_s"))
         .group_by("facility")
         .agg(
@@ -122,6 +125,8 @@ def alarms(facts: Facts, asked: Asked) -> pl.LazyFrame:
             pl.col("acknowledged_s").median().alias("acknowledged_p50_s"),
             pl.col("acknowledged_s").quantile(0.9, "linear").alias("acknowledged_p90_s"),
             share((pl.col("lasted_s") < FLEETING_S) & pl.col("acknowledged_s").is_null()).alias("fleeting"),
+            count(pl.col("judged").is_not_null()).alias("judged"),
+            (pl.col("judged") == "false").mean().alias("false_alarms"),
             pl.col("synthetic").any(),
         )
         .sort("alarms", "facility", descending=[True, False])
@@ -175,7 +180,7 @@ STATISTICS = (
         ko="시설별 경보와 확인 시간",
         en="Alarms of facilities and the time until somebody saw them",
         unit="alarms",
-        denominator="alarms raised in the window, with what became of them until now",
+        denominator="alarms raised in the window, with what became of them until now; of false_alarms: those judged",
         source=("events",),
         columns=(
             Column("facility", "시설", "facility"),
@@ -185,6 +190,8 @@ STATISTICS = (
             Column("acknowledged_p50_s", "확인 시간 중앙값", "median time to acknowledge", "s"),
             Column("acknowledged_p90_s", "확인 시간 90백분위수", "percentile 90 of it", "s"),
             Column("fleeting", "순간 경보 비율", "fleeting"),
+            Column("judged", "판정 수", "judged"),
+            Column("false_alarms", "오경보율", "false"),
             SYNTHETIC,
         ),
         query=alarms,
