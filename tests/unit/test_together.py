@@ -38,6 +38,18 @@ async def test_who_asks_in_the_same_moment_is_one_call_and_each_gets_its_own() -
     assert called.calls == [[1, 2, 3]]
 
 
+async def test_who_has_arrived_but_asks_only_some_turns_of_the_loop_later_comes_along() -> None:
+    called = Called()
+
+    async def ask(number: int) -> list[int]:
+        for _ in range(number):
+            await asyncio.sleep(0)
+        return await called.together.ask([number])
+
+    assert await asyncio.gather(*map(ask, (1, 2, 3))) == [[2], [4], [6]]
+    assert called.calls == [[1, 2, 3]]
+
+
 async def test_what_is_asked_while_a_call_is_under_way_travels_together_in_the_next() -> None:
     called = Called()
     called.held.clear()
