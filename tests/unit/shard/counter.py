@@ -8,7 +8,6 @@ import orjson
 import pyarrow as pa
 
 from actors.context import Outcome
-from schemas import registry
 from schemas.base import Command, Event, from_micros
 from schemas.errors import ConflictError
 from streams.codec import trace_of
@@ -31,9 +30,6 @@ class Bumped(Event):
     counter: str
     to: int
 
-
-registry.COMMANDS["Bump"] = Bump
-registry.EVENTS[Bumped.type] = Bumped
 
 State = dict[str, int]
 
