@@ -1,6 +1,7 @@
 """Few calls for many who ask."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
@@ -18,11 +19,12 @@ they take some ten microseconds."""
 class Together(Generic[A, T]):
     """What is asked while a call is under way waits, and travels together in the next.
 
-    `send` answers what it is given, one for one and in order. What it raises is raised to all whom the call was for.
+    `send` answers what it is given, one for one and in order. What it raises is raised to all whom the call was for,
+    who are `most` at a time.
     """
 
-    def __init__(self, send: Callable[[list[A]], Awaitable[Sequence[T]]], name: str) -> None:
-        self._send, self._name = send, name
+    def __init__(self, send: Callable[[list[A]], Awaitable[Sequence[T]]], name: str, most: int = sys.maxsize) -> None:
+        self._send, self._name, self._most = send, name, most
         self._waiting: list[tuple[Sequence[A], asyncio.Future[list[T]]]] = []
         self._calling: asyncio.Task[None] | None = None
 
@@ -49,7 +51,8 @@ class Together(Generic[A, T]):
             while self._waiting:
                 for _ in range(TURNS):
                     await asyncio.sleep(0)
-                sent, self._waiting = [one for one in self._waiting if not one[1].done()], []
+                waiting = [one for one in self._waiting if not one[1].done()]
+                sent, self._waiting = waiting[: self._most], waiting[self._most :]
                 if sent:
                     await self._call(sent)
         finally:

@@ -23,13 +23,17 @@ CALL_S = 10.0
 AGAIN_S = 2.0
 """Time from a failure of a copy to the look whether it is well again."""
 
+AT_ONCE = 8
+"""Searches in one call at most. More of them scan no faster each, and all would wait for the last: so some are searched
+for while what others found is written into the ledger."""
+
 
 class _Copy:
     """One copy of a shard: what waits for it, and whether it answered last time."""
 
     def __init__(self, place: Place, call: Call) -> None:
         self.place, self._call = place, call
-        self.asking: Together[Question, Reply | BomnaeError] = Together(self._send, place.name)
+        self.asking: Together[Question, Reply | BomnaeError] = Together(self._send, place.name, AT_ONCE)
         self.probing: asyncio.Task[None] | None = None
         self.failed = False
 

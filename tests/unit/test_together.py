@@ -62,6 +62,13 @@ async def test_what_is_asked_while_a_call_is_under_way_travels_together_in_the_n
     assert called.together.load == 0
 
 
+async def test_no_more_than_some_at_a_time_share_a_call() -> None:
+    called = Called()
+    together: Together[int, int] = Together(called.send, "calls", most=2)
+    assert await asyncio.gather(*(together.ask([number]) for number in range(1, 6))) == [[2], [4], [6], [8], [10]]
+    assert called.calls == [[1, 2], [3, 4], [5]]
+
+
 async def test_what_a_call_raises_is_raised_to_those_that_it_was_for_alone() -> None:
     called = Called()
     called.held.clear()
