@@ -43,8 +43,9 @@ READINGS = pa.schema(
         "synthetic": pa.bool_(),
     }
 )
-"""One row a reading that counted, once, in the order of its shard: `value` with gain and offset as of then, in the
-sensor's unit, `quality` 0 good, 1 uncertain, 2 bad (also outside of the sensor's range); `arrived` when it came."""
+"""One row a reading that counted, once, in the order of its shard; when its day is over, about by facility, sensor and
+time. `value` with gain and offset as of then, in the sensor's unit, `quality` 0 good, 1 uncertain, 2 bad (also outside
+of the sensor's range); `arrived` when it came."""
 
 ROLLUP = pa.schema(
     {

@@ -76,8 +76,13 @@ class Areas:
 
     def of_segments(self, segments: pl.DataFrame) -> pl.DataFrame:
         """`road, segment, area, area_ko`: the area that the middle of each segment's `line` lies in; null for none."""
-        lines = [None if line is None or len(line) < 2 else shapely.LineString(line) for line in segments["line"]]
-        middles = np.asarray(shapely.line_interpolate_point(np.asarray(lines, np.object_), 0.5, normalized=True))
+        lengths = segments["line"].list.len().fill_null(0)
+        drawn = segments.select("line").filter(lengths > 1)["line"]
+        lines = np.full(len(segments), None, np.object_)
+        if len(drawn):
+            of = np.repeat(np.arange(len(drawn)), lengths.filter(lengths > 1).to_numpy())
+            lines[(lengths > 1).to_numpy()] = shapely.linestrings(drawn.explode().to_numpy(), indices=of)
+        middles = np.asarray(shapely.line_interpolate_point(lines, 0.5, normalized=True))
         names = self.rows.select(area="code", area_ko="short")
         return segments.select("road", "segment", self._codes(middles).alias("area")).join(names, on="area", how="left")
 

@@ -165,20 +165,29 @@ class City:
     async def put_object(self, name: str, data: bytes) -> None:
         """See `Backend`."""
         (failed,) = await self._keeping[name.partition("/")[0]].ask([(name, data)])
+        if isinstance(failed, OSError):
+            raise _away(failed) from failed
         if failed is not None:
             raise failed
 
     async def _keep(self, objects: Sequence[tuple[str, bytes]]) -> list[BaseException | None]:
+        self._check_room()
         blobs = self._log.objects().blobs
         return await asyncio.gather(*(blobs.put(name, data) for name, data in objects), return_exceptions=True)
 
     async def get_object(self, name: str) -> bytes | None:
         """See `Backend`."""
-        return await self._log.objects().blobs.get(name)
+        try:
+            return await self._log.objects().blobs.get(name)
+        except OSError as error:
+            raise _away(error) from error
 
     async def delete_object(self, name: str) -> None:
         """See `Backend`."""
-        await self._log.objects().blobs.delete(name)
+        try:
+            await self._log.objects().blobs.delete(name)
+        except OSError as error:
+            raise _away(error) from error
 
     def ready(self) -> dict[str, str]:
         """See `Backend`."""
@@ -329,6 +338,10 @@ class City:
     async def metrics(self) -> bytes:
         """See `Backend`. Ray's agent on this node knows its own processes, nats-server is none of them."""
         return await self._nats.text(self._connection) + await _of_ray()
+
+
+def _away(error: OSError) -> UnavailableError:
+    return UnavailableError(f"the store of objects does not answer ({type(error).__name__})", retry_after_s=5)
 
 
 async def _of_ray() -> bytes:

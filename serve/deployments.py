@@ -117,7 +117,10 @@ def statistics(settings: Settings | None = None) -> Application:
         "upscale_delay_s": _UPSCALE_S,
     }
     ongoing = settings.past_concurrency + settings.queue
-    return _deployed("statistics", settings, ongoing, contexts=("facility", "road", "catalogue"), scaling=scaling)
+    # A replica that is no longer needed ends the query that it runs, which takes a minute at most.
+    return _deployed(
+        "statistics", settings, ongoing, contexts=("facility", "road", "catalogue"), scaling=scaling, shutdown_s=65
+    )
 
 
 def _deployed(

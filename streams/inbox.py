@@ -19,11 +19,10 @@ from streams.jetstream import read_stream
 from streams.pull import stream_position
 from streams.rejected import Rejection, reject
 from streams.subjects import ingest_stream, parse_ingest
+from streams.topology import MOST_WAITING
 
 _CONTEXT = "catalogue"
 _STREAM = ingest_stream(_CONTEXT)
-MOST = 500
-"""Messages that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ class NatsInbox:
         async with aclosing(cast("AsyncGenerator[Msg, None]", stored)):
             async for msg in stored:
                 size += len(msg.data)
-                if found and (size > most or len(found) == MOST):
+                if found and (size > most or len(found) == MOST_WAITING):
                     break
                 kind = (msg.headers or {}).get(codec.CONTENT_TYPE, "")
                 found.append(Sent(stream_position(msg)[0], msg.data, kind))

@@ -23,6 +23,9 @@ SNAPSHOTS = "SNAPSHOTS"
 MAX_MESSAGE = 8 * 1024 * 1024 - 65_536
 """Bytes of one message of INGEST: what the server takes, less room for the headers that REJECTED adds."""
 
+MOST_WAITING = 500
+"""Messages with rows of one dataset that wait to be taken in; more are refused until then."""
+
 REJECTED_DAYS = 30
 """How long refused input is kept."""
 
@@ -57,7 +60,7 @@ RETENTION: Mapping[str, Retention] = MappingProxyType(
             "The truth of observations; a range leaves only when it is archived and covered by a snapshot. The "
             "shortest window: a device could send another's message id. `person` and `population` have no input. Each "
             "message of `INGEST_SIGHTING`, always on one server, is erased once it is committed; of `INGEST_CATALOGUE` "
-            "it is removed once its rows are in a version of their dataset",
+            "it is removed once its rows are in a version of their dataset, and of one dataset 500 wait at most",
         ),
         "log": Retention(
             "LOG_<CONTEXT>_<SHARD>",
@@ -177,10 +180,13 @@ class Topology:
     def _ingest(self, context: str, shards: int) -> dict[str, Any]:
         listens = f"city.raw.{context}.*.*"
         stored = f"city.in.{{{{partition({shards},1)}}}}.{context}." + "{{wildcard(1)}}.{{wildcard(2)}}"
-        once = {"num_replicas": 1} if context in subjects.ERASED_INPUT else {}
+        own: dict[str, Any] = {"num_replicas": 1} if context in subjects.ERASED_INPUT else {}
+        if context == "catalogue":
+            # No provider takes the room of the others.
+            own = {"max_msgs_per_subject": MOST_WAITING, "discard_new_per_subject": True}
         return {
             **self._stream("ingest", subjects.ingest_stream(context), [listens]),
-            **once,
+            **own,
             "subject_transform": {"src": listens, "dest": stored},
             "max_msg_size": MAX_MESSAGE,
         }

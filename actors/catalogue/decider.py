@@ -34,7 +34,7 @@ AnyCatalogueCommand = RegisterDataset | RecordRefresh | RecordUnchanged | Record
 SEOUL = ZoneInfo("Asia/Seoul")
 LEAST_GRACE_S = 60
 _SECOND = 1_000_000
-_HOUR, _DAY, _WEEK = 3_600 * _SECOND, 86_400 * _SECOND, 604_800 * _SECOND
+_MINUTE, _HOUR, _DAY, _WEEK = (60 * _SECOND * one for one in (1, 60, 1_440, 10_080))
 _AHEAD = 9 * _HOUR
 """Of Asia/Seoul, whose days are meant."""
 
@@ -165,13 +165,18 @@ def superfluous(known: Known, clock: int, days: int) -> list[Version]:
         if one.until is not None
         and (
             (age_us := clock - one.until) > days * _DAY
-            or (age_us > _DAY and _within(_HOUR if age_us <= _WEEK else _DAY, one.since, one.until))
+            or (age_us > _HOUR and _within(_width(age_us), one.since, one.until))
         )
     ]
 
 
+def _width(age_us: int) -> int:
+    """Of the stretches of time of which the last version is kept at this age."""
+    return _MINUTE if age_us <= _DAY else _HOUR if age_us <= _WEEK else _DAY
+
+
 def _within(width_us: int, began: int, ended: int) -> bool:
-    """Whether it began and ended in the same hour or day, so that it was the newest at the end of none."""
+    """Whether it began and ended in the same stretch of time, so that it was the newest at the end of none."""
     return (began + _AHEAD) // width_us == (ended + _AHEAD) // width_us
 
 

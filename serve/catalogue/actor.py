@@ -1,4 +1,7 @@
-"""The refresher of datasets as a Ray actor: one of a city, by name, restarted by Ray. Two would do no harm."""
+"""The refresher of datasets as a Ray actor: one of a city, by name, restarted by Ray.
+
+Two for a moment lose nothing: at worst a message is taken in twice, or an older one after a newer until the next comes.
+"""
 
 import asyncio
 from typing import Any

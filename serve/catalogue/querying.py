@@ -30,6 +30,7 @@ async def queried(
     message holds the address.
     """
     if not connector.query.lstrip(" \t\r\n(").lower().startswith(("select", "with")):
+        # Against mistakes: that nothing is changed is for the rights of the account.
         raise InvalidError("a connector's query reads (SELECT), and changes nothing")
     # By the pipe: arguments of a process can be seen by others.
     asked = [uri.encode(), connector.query.encode(), str(most).encode()]

@@ -27,20 +27,21 @@ from schemas.settings import Settings, secret
 from serve.backend import Answer, Backend, View
 from serve.catalogue.asking import declared_in, more_of, signature, without
 from serve.catalogue.child import taken
-from serve.catalogue.collecting import collect
+from serve.catalogue.collecting import Collector
 from serve.catalogue.querying import queried
 from serve.catalogue.standing import Standing, standings
 from serve.catalogue.taking import Job, Taken
 from serve.render import frame_of
 from streams.connectors import fetching
 from streams.connectors.fetching import Fetched, Pause
-from streams.inbox import Inbox
 
 logger = logging.getLogger(__name__)
 
 BY = "datasets"
 """Who tells what connectors brought."""
 Outcome = Literal["refreshed", "unchanged", "failed"]
+READERS = 2
+"""Processes that read what came, at a time: each may take memory."""
 _TABLE = Layout(format="parquet")
 """How what a database gave is handed on."""
 
@@ -78,7 +79,7 @@ class Refresher:
         self._pauses: dict[str, Pause] = {}
         self._not_before: dict[str, datetime] = {}
         self._files: dict[str, tuple[object, ...]] = {}
-        self._reading = asyncio.Semaphore(1)
+        self._reading = asyncio.Semaphore(READERS)
 
     def standings(self) -> dict[str, Standing]:
         """All datasets as they stand now. Raises `UnavailableError` while the catalogue is being loaded."""
@@ -103,9 +104,9 @@ class Refresher:
             self._files[one.id] = signature(self._sources.folder, one.facts.connector)
         return await self._tried(one, self._asked(session, one, repair=repair))
 
-    async def collect(self, inbox: Inbox, one: Standing) -> Outcome:
+    async def collect(self, collector: Collector, one: Standing) -> Outcome:
         """Take in what came of a dataset by NATS, and tell what was refused."""
-        return await self._tried(one, self._collected(inbox, one))
+        return await self._tried(one, self._collected(collector, one))
 
     async def _asked(self, session: aiohttp.ClientSession, one: Standing, *, repair: bool) -> Outcome:
         began, connector = asyncio.get_running_loop().time(), one.facts.connector
@@ -123,13 +124,13 @@ class Refresher:
             await self._tell(RecordUnchanged(at=self._backend.now(), by=BY, dataset=one.id))
         return "unchanged"
 
-    async def _collected(self, inbox: Inbox, one: Standing) -> Outcome:
+    async def _collected(self, collector: Collector, one: Standing) -> Outcome:
         began = asyncio.get_running_loop().time()
 
         async def take(fetched: Fetched, layout: FromNats) -> None:
             await self.take(one, fetched, layout, BY, began)
 
-        if (refused := await collect(inbox, one, self._sources.most, take)) is None:
+        if (refused := await collector.collect(one, take)) is None:
             return "refreshed"
         await self._tell(RecordFailure(at=self._backend.now(), by=BY, dataset=one.id, reason=refused[:500]))
         return "failed"
@@ -164,7 +165,7 @@ class Refresher:
         and the log raise.
         """
         job = await self._job(one, fetched, layout, uploaded=uploaded)
-        async with self._reading:  # each takes memory of its own
+        async with self._reading:
             found = await taken(job)
         if one.newest is not None and one.newest.rows and not (found.refresh.rows or one.facts.may_be_empty):
             raise InvalidError("no rows came: those of before stay (`may_be_empty` says that a source may mean it)")

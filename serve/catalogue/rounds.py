@@ -12,7 +12,7 @@ from schemas.dataset import FromCity, FromFile, FromNats
 from schemas.errors import BomnaeError
 from serve.backend import Backend
 from serve.catalogue.asking import declared_in
-from serve.catalogue.collecting import turn_away
+from serve.catalogue.collecting import Collector
 from serve.catalogue.refreshing import BY, Refresher, Sources
 from serve.catalogue.standing import Standing
 from streams.inbox import Inbox
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 LOOK_S = 2.0
 AT_ONCE = 4
 """Sources that are asked at a time: one that is slow holds up nobody else."""
+PACE = timedelta(seconds=10)
+"""Between two takings of what comes by NATS for a dataset: each is an event, which is kept."""
 _TIDY_EVERY = timedelta(hours=1)
 Sweep = Callable[[], Awaitable[object]]
 """Erases objects of datasets that nobody names any more."""
@@ -33,7 +35,9 @@ class Rounds:
     def __init__(
         self, backend: Backend, sources: Sources, inbox: Inbox | None = None, sweep: Sweep | None = None
     ) -> None:
-        self._backend, self._sources, self._inbox, self._sweep = backend, sources, inbox, sweep
+        self._backend, self._sources, self._sweep = backend, sources, sweep
+        self._collector = None if inbox is None else Collector(inbox, sources.most)
+        self._rests_until, self._strange = dict[str, datetime](), set[str]()
         self._refresher, self._busy, self._room = Refresher(backend, sources), set[str](), asyncio.Semaphore(AT_ONCE)
         self._tidied_at: datetime | None = None
 
@@ -52,29 +56,40 @@ class Rounds:
     async def _begin(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> int:
         known = self._refresher.standings()
         due = [one for name, one in sorted(known.items()) if name not in self._busy and self._due(one)]
+        first = [one for one in due if one.id == self._sources.areas]
+        if first or self._sources.areas in self._busy:
+            # The rows of others are judged by the areas: they wait until these are known.
+            due = due if known[self._sources.areas or ""].newest is not None else first
         for one in due:
-            if one.id == self._sources.areas:
-                await self._refresher.refresh(session, one)  # the rows of others are judged by them
-            else:
-                self._start(tasks, one.id, lambda one: self._refresher.refresh(session, one))
-        sent = await self._sent(tasks, known, self._inbox) if self._inbox is not None else 0
+            self._start(tasks, one.id, lambda one: self._refresher.refresh(session, one))
         now = self._backend.now()
         if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
             self._tidied_at = now
             await self.thin(known)
             if self._sweep is not None:
                 await self._sweep()
-        return len(due) + sent
+        return len(due) + (await self._sent(tasks, self._collector) if self._collector is not None else 0)
 
-    async def _sent(self, tasks: asyncio.TaskGroup, known: Mapping[str, Standing], inbox: Inbox) -> int:
-        names = sorted((await inbox.waiting()).keys() - self._busy)
-        for name in names:
-            one = known.get(name)
-            if one is None or one.row["retired_at"] is not None or not isinstance(one.facts.connector, FromNats):
-                await turn_away(inbox, name, one, self._sources.most)
-            elif not self._refresher.rests(one):
-                self._start(tasks, name, lambda one: self._refresher.collect(inbox, one))
-        return len(names)
+    async def _sent(self, tasks: asyncio.TaskGroup, collector: Collector) -> int:
+        waiting = (await collector.inbox.waiting()).keys() - self._busy
+        # Only now: a dataset was registered before rows of it were sent.
+        known, now, begun = self._refresher.standings(), self._backend.now(), 0
+        taking = {name for name in waiting if (one := known.get(name)) is not None and _takes(one)}
+
+        async def take(one: Standing) -> None:
+            if await self._refresher.collect(collector, one) == "refreshed":
+                self._rests_until[one.id] = self._backend.now() + PACE
+
+        for name in sorted(taking):
+            if now >= self._rests_until.get(name, now) and not self._refresher.rests(known[name]):
+                self._start(tasks, name, take)
+                begun += 1
+        # What is known of datasets may be a moment old, so nobody is turned away at first sight.
+        for name in sorted((waiting - taking) & self._strange):
+            begun += 1
+            await _whatever_comes(collector.turn_away(name, known.get(name)))
+        self._strange = waiting - taking
+        return begun
 
     def _start(self, tasks: asyncio.TaskGroup, name: str, do: Callable[[Standing], Awaitable[object]]) -> None:
         self._busy.add(name)
@@ -112,6 +127,10 @@ class Rounds:
         answer = await self._backend.submit(commands, None, None) if commands else None
         for name in (name for event in (answer.events if answer else ()) for name in event.get("objects", ())):
             await self._backend.delete_object(name)
+
+
+def _takes(one: Standing) -> bool:
+    return one.row["retired_at"] is None and isinstance(one.facts.connector, FromNats)
 
 
 async def _whatever_comes(coming: Awaitable[object]) -> None:

@@ -22,8 +22,9 @@ from schemas.errors import InvalidError
 from serve.catalogue.rows import conformed
 
 _SEOUL = ZoneInfo("Asia/Seoul")
-MOST_KINDS = 500
-"""Kinds of findings that an event counts, the most frequent: a file of strangers may bring very many."""
+MOST_KINDS, MOST_NAMES = 200, 300
+"""Kinds of findings that an event counts, the most frequent, and names of columns that it tells: strangers may bring
+very many, and events are kept."""
 _MOMENTS = {"time", "date"}
 NO_COLUMNS = hashlib.sha256(b"").hexdigest()
 """The schema digest of an answer without any row, which tells of no column."""
@@ -76,7 +77,7 @@ def take(job: Job) -> Taken:
         bytes=len(stored),
         findings=tuple(Counted.model_validate(one) for one in loaded.summary.head(MOST_KINDS).to_dicts()),
         listing=hashlib.sha256(listing).hexdigest() if listing else None,
-        header=loaded.header,
+        header=loaded.header[:MOST_NAMES],
         schema_digest=loaded.schema_digest or NO_COLUMNS,
         completeness=completeness,
         data_time=newest_moment(job.dataset, rows, job.now),

@@ -1,5 +1,6 @@
 """What a statistic is computed from: facts of the archive and what came since, and what the city knows beside them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import polars as pl
@@ -26,4 +27,4 @@ async def _segment_areas(backend: Backend, areas: KnownAreas) -> pl.DataFrame:
     if (known := await areas()) is None:
         nowhere = pl.lit(None, pl.String)
         return segments.select("road", "segment", nowhere.alias("area"), nowhere.alias("area_ko"))
-    return known.of_segments(segments)
+    return await asyncio.to_thread(known.of_segments, segments)

@@ -2,7 +2,8 @@
 
 from collections import Counter
 
-from streams.inbox import MOST, Inbox, Sent
+from streams.inbox import Inbox, Sent
+from streams.topology import MOST_WAITING
 
 
 class MemoryInbox:
@@ -24,7 +25,7 @@ class MemoryInbox:
         found: list[Sent] = []
         for sent in (sent for name, sent in self._sent if name == dataset):
             size = sum(len(one.data) for one in (*found, sent))
-            if found and (size > most or len(found) == MOST):
+            if found and (size > most or len(found) == MOST_WAITING):
                 break
             found.append(sent)
         return found

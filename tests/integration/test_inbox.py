@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator
 import orjson
 import pytest
 from nats.aio.client import Client
+from nats.js.errors import APIError
 
 from schemas.errors import InvalidError
 from streams import credentials, rejected
-from streams.inbox import MOST, Inbox, NatsInbox
+from streams.inbox import Inbox, NatsInbox
 from streams.server import EmbeddedServer
-from streams.topology import Topology, ensure_streams
+from streams.topology import MOST_WAITING, Topology, ensure_streams
 from tests.contracts.inbox import InboxContract
 from tests.integration.city import City, refused
 from tests.integration.conftest import SMALL
@@ -33,13 +34,19 @@ class TestNatsInbox(InboxContract):
 
         return send
 
-    async def test_many_messages_are_read_a_part_at_a_time(self, inbox: Inbox, send: Send) -> None:
-        for start in range(0, MOST + 2, 100):
-            await asyncio.gather(*(send("stops", b"x") for _ in range(min(100, MOST + 2 - start))))
+    async def test_of_one_dataset_so_many_wait_at_most_and_others_have_their_own_room(
+        self, inbox: Inbox, send: Send
+    ) -> None:
+        for start in range(0, MOST_WAITING, 100):
+            await asyncio.gather(*(send("stops", b"x") for _ in range(min(100, MOST_WAITING - start))))
+        with pytest.raises(APIError):
+            await send("stops", b"x")
+        await send("lamps", b"x")
         found = await inbox.read("stops", 1_000_000)
-        assert len(found) == MOST
-        await inbox.clear("stops", found[-1].sequence)
-        assert len(await inbox.read("stops", 1_000_000)) == 2
+        assert len(found) == MOST_WAITING
+        await inbox.clear("stops", found[9].sequence)
+        await send("stops", b"y")
+        assert len(await inbox.read("stops", 1_000_000)) == MOST_WAITING - 9
 
 
 @pytest.fixture

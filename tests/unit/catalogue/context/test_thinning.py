@@ -42,7 +42,14 @@ def kept(city):
     return [(one.since - micros(NOON)) / MINUTE for one in city.known().versions]
 
 
-def test_within_a_day_after_they_were_replaced_all_versions_stay():
+def test_within_an_hour_after_they_were_replaced_all_versions_stay_and_then_the_last_of_each_minute():
+    city = refreshed(1, 1.3, 1.6, 2.2, 2.4)
+    city.when(thin(HOUR + 1.2)).then_nothing()
+    city.when(thin(HOUR + 5)).then("versions-dropped")
+    assert kept(city) == [1.6, 2.4]
+
+
+def test_within_a_day_after_they_were_replaced_the_last_of_each_minute_stay():
     city = refreshed(1, 2, 3)
     city.when(thin(DAY + 2)).then_nothing()
     city.when(thin(DAY + 2.5)).then("versions-dropped")

@@ -5,8 +5,11 @@ import pytest
 from schemas.catalogue import RetireDataset
 from schemas.dataset import FromNats
 from schemas.errors import UnavailableError
+from serve.catalogue import refreshing
+from serve.catalogue.child import UnreadError
+from serve.catalogue.collecting import TRIES
 from tests.contracts.inbox import InboxContract, MemoryInbox
-from tests.unit.catalogue.service.declared import ROWS, stops
+from tests.unit.catalogue.service.declared import ROWS, here, stops
 
 LIST = b'[{"stop": "%b", "lamps": %d}]'
 FEW = stops(connector=FromNats(format="csv"))
@@ -22,6 +25,11 @@ class TestMemoryInbox(InboxContract):
     @pytest.fixture
     def send(self, inbox):
         return inbox.send
+
+
+async def later(city):
+    city.backend.pass_time(0.01)
+    return await city.look()
 
 
 async def lamps(city):
@@ -54,7 +62,8 @@ async def test_messages_whose_rows_join_are_one_refresh_and_later_ones_count(cit
     assert [await city.look(), await city.look()] == [1, 0]
     assert await lamps(city) == {"A1": 3, "A2": 2}
     await city.inbox.send("stops", LIST % (b"A2", 5))
-    await city.look()
+    assert await city.look() == 0, "each refresh is an event: they keep a pace"
+    await later(city)
     assert await lamps(city) == {"A1": 3, "A2": 5}
     assert await city.kinds() == ["dataset-registered", "dataset-refreshed", "dataset-refreshed"]
 
@@ -63,7 +72,7 @@ async def test_files_whose_rows_join_come_one_after_the_other(city):
     await city.declare(declared=stops(connector=FromNats(format="csv"), mode="upsert"))
     for stop in ("A1", "A2"):
         await city.inbox.send("stops", f"{HEADER}{stop},1\n".encode())
-    assert [await city.look(), await city.look(), await city.look()] == [1, 1, 0]
+    assert [await city.look(), await later(city), await later(city)] == [1, 1, 0]
     assert await lamps(city) == {"A1": 1, "A2": 1}
 
 
@@ -80,7 +89,7 @@ async def test_what_cannot_be_read_is_refused_alone_and_the_others_count(city):
     for data in (LIST % (b"A1", 1), LIST % (b"A2", 2), b"{", LIST % (b"A3", 3)):
         await city.inbox.send("stops", data)
     while await city.inbox.waiting():
-        await city.look()
+        await later(city)
     assert await lamps(city) == {"A1": 1, "A2": 2, "A3": 3}
     ((dataset, data, why),) = city.inbox.refused
     assert (dataset, data) == ("stops", b"{")
@@ -105,7 +114,7 @@ async def test_what_comes_for_a_dataset_that_takes_nothing_is_refused_with_the_r
         command = RetireDataset(at=city.backend.now(), by="kim", dataset="stops", reason="두 번 있다")
         await city.backend.submit([command], None, None)
     await city.inbox.send("stops", ROWS.encode())
-    assert [await city.look(), await city.look()] == [1, 0]
+    assert [await city.look(), await city.look(), await city.look()] == [0, 1, 0], "not at first sight"
     ((_, data, why),) = city.inbox.refused
     assert data == ROWS.encode()
     said = {"unknown": "register it", "retired": "is retired", "uploaded by hand": "a connector that is by nats"}
@@ -144,3 +153,49 @@ async def test_a_message_that_was_taken_in_before_a_crash_counts_once(city, monk
     city.backend.pass_time(1)
     await city.look()
     assert (await lamps(city), len(city.one().versions), dict(await city.inbox.waiting())) == ({"A1": 1}, 1, {})
+
+
+async def test_a_dataset_that_is_registered_while_its_rows_wait_takes_them(city):
+    await city.inbox.send("stops", ROWS.encode())
+    assert await city.look() == 0
+    await city.declare(declared=FEW)
+    assert (await city.look(), city.one().newest.rows, city.inbox.refused) == (1, 4, [])
+
+
+async def test_who_cannot_be_turned_away_holds_up_nobody(city, monkeypatch):
+    refuse = city.inbox.refuse
+
+    async def away(dataset, sent, reason):
+        if dataset == "aaa":
+            raise UnavailableError("NATS is away")
+        await refuse(dataset, sent, reason)
+
+    monkeypatch.setattr(city.inbox, "refuse", away)
+    await city.declare(declared=FEW)
+    for name in ("aaa", "zzz"):
+        await city.inbox.send(name, b"x")
+    await city.look()
+    await city.inbox.send("stops", ROWS.encode())
+    await city.look()
+    assert (city.one().status, [name for name, _, _ in city.inbox.refused]) == ("fresh", ["zzz"])
+
+
+@pytest.mark.parametrize("messages", [1, 3])
+async def test_a_message_over_which_its_reader_dies_is_tried_again_and_refused_in_the_end(city, monkeypatch, messages):
+    async def dies(job):
+        if b"A0" in job.pages[0]:
+            raise UnreadError("it took more memory")
+        return await here(job)
+
+    monkeypatch.setattr(refreshing, "taken", dies)
+    await city.declare(declared=JOINED)
+    for number in range(messages):
+        await city.inbox.send("stops", LIST % (b"A%d" % number, number))
+    for _ in range(TRIES - 1):
+        await city.look()
+        assert (city.inbox.refused, len(await city.inbox.read("stops", 1_000))) == ([], messages)
+        city.backend.pass_time(7)
+    await city.look()
+    assert [data for _, data, _ in city.inbox.refused] == [LIST % (b"A0", 0)]
+    await later(city)
+    assert await city.inbox.waiting() == {}

@@ -208,7 +208,7 @@ async def test_the_areas_come_first_and_say_what_lies_outside(city):
     await city.declare("zones", areas)
     city.write()
     city.write(f'code,name,geometry\n1,동,"{SQUARE.wkt}"\n', "areas.csv")
-    assert await city.look() == 2
+    assert [await city.look(), await city.look()] == [1, 1]
     found = {(one.kind, one.action): one.rows for one in city.one().newest.findings}
     assert found[("outside", "kept")] == 1
 
