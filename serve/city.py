@@ -173,7 +173,11 @@ class City:
     async def _keep(self, objects: Sequence[tuple[str, bytes]]) -> list[BaseException | None]:
         self._check_room()
         blobs = self._log.objects().blobs
-        return await asyncio.gather(*(blobs.put(name, data) for name, data in objects), return_exceptions=True)
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                return await asyncio.gather(*(blobs.put(name, data) for name, data in objects), return_exceptions=True)
+        except TimeoutError as error:
+            raise _away(error) from error
 
     async def get_object(self, name: str) -> bytes | None:
         """See `Backend`."""

@@ -4,8 +4,9 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from schemas.errors import UnavailableError
 from streams.ending import ended
 
 A = TypeVar("A")
@@ -42,9 +43,11 @@ class Together(Generic[A, T]):
         return await told
 
     async def stop(self) -> None:
-        """Give up the call under way."""
+        """Give up the call under way; whoever waits, for it or for the next, meets `UnavailableError`."""
+        waiting, self._waiting = self._waiting, []
         if self._calling is not None:
             await ended(self._calling)
+        _fail(waiting, _stopped())
 
     async def _drain(self) -> None:
         try:
@@ -62,11 +65,22 @@ class Together(Generic[A, T]):
         try:
             answers = iter(await self._send([one for asked, _ in sent for one in asked]))
         except Exception as error:
-            for _, told in sent:
-                if not told.done():
-                    told.set_exception(error)
+            _fail(sent, error)
             return
+        except asyncio.CancelledError:
+            _fail(sent, _stopped())
+            raise
         for asked, told in sent:
             own = list(islice(answers, len(asked)))
             if not told.done():
                 told.set_result(own)
+
+
+def _fail(asked: Sequence[tuple[Any, asyncio.Future[Any]]], error: Exception) -> None:
+    for _, told in asked:
+        if not told.done():
+            told.set_exception(error)
+
+
+def _stopped() -> UnavailableError:
+    return UnavailableError("this replica stops, whether it was done is unknown: ask again", retry_after_s=2)

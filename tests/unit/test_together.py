@@ -3,8 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-import pytest
-
+from schemas.errors import UnavailableError
 from serve.together import Together
 
 
@@ -91,11 +90,13 @@ async def test_who_gives_up_before_the_call_left_is_not_asked_for_and_nobody_els
     assert called.calls == [[1], [3]]
 
 
-async def test_a_stop_gives_up_the_call_under_way() -> None:
+async def test_who_waits_when_it_stops_is_told_whether_the_call_was_under_way_or_not() -> None:
     called = Called()
     called.held.clear()
-    asking = await begun(called, 1)
+    tasks = [await begun(called, number) for number in (1, 2, 3)]
     await called.together.stop()
+    async with asyncio.timeout(5):
+        told = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in told] == [UnavailableError] * 3
+    assert called.calls == [[1]]
     assert called.together.load == 0
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asking, 0.01)
