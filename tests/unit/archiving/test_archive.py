@@ -4,9 +4,11 @@ import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from actors.archiving import clustering
 from actors.archiving.rollups import merged, rolled
@@ -190,6 +192,20 @@ def test_what_comes_very_late_is_merged_when_many_files_have_come(archive):
             assert archive.compact("readings", LATER, clustering.clustered) == module.Compacted(0, 0)
         archive.append("readings", measured(number, 1), at(number), at(number + 1))
     assert archive.compact("readings", LATER, clustering.clustered) == module.Compacted(module.SMALL_FILES, 1)
+
+
+def test_other_tools_read_the_table_while_it_is_written(archive, tmp_path):
+    archive.append("events", events(1), at(0), at(3))
+    table = DeltaTable(str(tmp_path / "archive" / "events"))
+    rows = table.to_pyarrow_dataset()
+    archive.append("events", events(4), at(3), at(6))
+    told = duckdb.from_arrow(rows).filter("entity = 'jungang-ro'").aggregate("count(*), max(sequence)").fetchall()
+    assert told == [(3, 3)], "as of the version that it opened"
+    assert duckdb.from_arrow(DeltaTable(table.table_uri).to_pyarrow_dataset()).count("*").fetchall() == [(6,)]
+    # What every reader and writer of Delta Lake knows, Spark's among them.
+    protocol = table.protocol()
+    assert (protocol.min_reader_version, protocol.min_writer_version) == (1, 2)
+    assert not protocol.reader_features
 
 
 def test_a_version_that_was_scanned_is_not_looked_up_again_and_a_new_one_is(archive):
