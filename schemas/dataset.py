@@ -135,8 +135,8 @@ class Layout(Frozen):
     """How bytes are read as rows.
 
     `path` leads to the records of JSON and XML; `.` is all that came, one record or a list of them, and data.go.kr's
-    is found without it. `encoding` is found out where it is not given: UTF-8 (with or without a
-    mark), else CP949. `sheet` names one of an XLSX, the first without it.
+    is found without it. `encoding` is found out where it is not given: UTF-8 (with or without a mark), else CP949.
+    `sheet` names one of an XLSX, the first without it.
     """
 
     format: Format

@@ -44,7 +44,7 @@ async def run(
         while not telling.done():
             if gone is not None and await gone():
                 return None
-            await asyncio.wait([telling], timeout=_LOOK_S)
+            await asyncio.wait([telling], timeout=None if gone is None else _LOOK_S)
         answer = telling.result()[0]
         if process.returncode:
             logger.warning("%s ended with %d", module, process.returncode)

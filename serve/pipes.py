@@ -33,6 +33,12 @@ def parts(pipe: BinaryIO) -> Iterator[bytes]:
         yield part
 
 
+def answered(data: bytes) -> tuple[bytes, list[bytes]]:
+    """What an answer begins with, and its parts; both empty where none was given."""
+    pipe = io.BytesIO(data)
+    return pipe.read(1), list(parts(pipe))
+
+
 def framed(whole: Sequence[bytes]) -> bytes:
     """Parts as they are written one after the other."""
     sink = io.BytesIO()

@@ -4,6 +4,7 @@
 so what the stream holds is what is still to be done: no position is kept beside it.
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -64,10 +65,9 @@ class NatsInbox:
         """See `Inbox`."""
         asked = {"subjects_filter": _subject("*")}
         state = (await request(self._nc, f"$JS.API.STREAM.INFO.{_STREAM}", asked))["state"]
-        found: dict[str, int] = {}
+        found = Counter[str]()
         for subject, count in (state.get("subjects") or {}).items():
-            dataset = parse_ingest(subject).entity
-            found[dataset] = found.get(dataset, 0) + int(count)
+            found[parse_ingest(subject).entity] += int(count)
         return found
 
     async def read(self, dataset: str, most: int) -> list[Sent]:

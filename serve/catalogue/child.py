@@ -1,15 +1,12 @@
 """Runs `worker`: what a stranger sent is read in a process of its own, with limits of memory and time."""
 
-import io
-
 import orjson
 
 from schemas.catalogue import Refresh
 from schemas.errors import InvalidError
 from serve.catalogue.taking import Job, Taken, packed
 from serve.errand import run
-from serve.pipes import DONE
-from serve.pipes import parts as following
+from serve.pipes import DONE, answered
 
 MEMORY_MB, SECONDS = 4_000, 300
 
@@ -25,8 +22,7 @@ async def taken(job: Job, memory_mb: int = MEMORY_MB, seconds: int = SECONDS) ->
     """
     said, parts = packed(job)
     answer = await run("serve.catalogue.worker", [orjson.dumps(said), *parts], memory_mb, seconds)
-    pipe = io.BytesIO(answer or b"")
-    status, found = pipe.read(1), list(following(pipe))
+    status, found = answered(answer or b"")
     if status == DONE and len(found) == 3:
         return Taken(Refresh.model_validate_json(found[0]), found[1], found[2])
     if status and status != DONE and found:

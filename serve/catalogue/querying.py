@@ -1,7 +1,7 @@
 """Asks a database in a process of its own, with limits of memory and time: a driver may hang, and give without end.
 
 Run as a module it is that process. Its input is the address, the query and the bytes that are read at most; its answer
-`0` and rows as Parquet, or `1` and why there are none.
+`0` and rows as Parquet, or `1` (never) or `2` (not now) and why there are none.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import polars as pl
 from schemas.dataset import FromDatabase
 from schemas.errors import BomnaeError, InvalidError, UnavailableError
 from serve.errand import begun, run
-from serve.pipes import DONE, parts, write
+from serve.pipes import DONE, answered, parts, write
 from streams.connectors.fetching import Fetched
 
 MEMORY_MB, SECONDS = 4_000, 120
@@ -34,8 +34,7 @@ async def queried(
         raise InvalidError("a connector's query reads (SELECT), and changes nothing")
     # By the pipe: arguments of a process can be seen by others.
     asked = [uri.encode(), connector.query.encode(), str(most).encode()]
-    pipe = io.BytesIO(await run(__name__, asked, memory_mb, seconds) or b"")
-    status, found = pipe.read(1), list(parts(pipe))
+    status, found = answered(await run(__name__, asked, memory_mb, seconds) or b"")
     if not found:
         raise UnavailableError(f"the database took more than {seconds} s or {memory_mb:,} MB: ask it for less", 300)
     if status != DONE:

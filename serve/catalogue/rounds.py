@@ -56,19 +56,23 @@ class Rounds:
     async def _begin(self, session: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> int:
         known = self._refresher.standings()
         due = [one for name, one in sorted(known.items()) if name not in self._busy and self._due(one)]
-        first = [one for one in due if one.id == self._sources.areas]
-        if first or self._sources.areas in self._busy:
+        areas = known.get(self._sources.areas or "")
+        if areas is not None and areas.newest is None and (areas in due or areas.id in self._busy):
             # The rows of others are judged by the areas: they wait until these are known.
-            due = due if known[self._sources.areas or ""].newest is not None else first
+            due = [one for one in due if one is areas]
         for one in due:
             self._start(tasks, one.id, lambda one: self._refresher.refresh(session, one))
-        now = self._backend.now()
-        if self._tidied_at is None or now - self._tidied_at >= _TIDY_EVERY:
-            self._tidied_at = now
-            await self.thin(known)
-            if self._sweep is not None:
-                await self._sweep()
+        await _whatever_comes(self._tidy(known))
         return len(due) + (await self._sent(tasks, self._collector) if self._collector is not None else 0)
+
+    async def _tidy(self, known: Mapping[str, Standing]) -> None:
+        now = self._backend.now()
+        if self._tidied_at is not None and now - self._tidied_at < _TIDY_EVERY:
+            return
+        self._tidied_at = now
+        await self.thin(known)
+        if self._sweep is not None:
+            await self._sweep()
 
     async def _sent(self, tasks: asyncio.TaskGroup, collector: Collector) -> int:
         waiting = (await collector.inbox.waiting()).keys() - self._busy

@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -92,11 +94,22 @@ async def _rows(request: Request, dataset: str, query: Picked) -> tuple[Standing
     return None if found is None else (one, *found)
 
 
-async def _made(request: Request, make: Callable[[], bytes], media: str, headers: dict[str, str]) -> Response:
-    """In a thread: what it makes may take a second. Nothing is made that the client has (If-None-Match)."""
+async def _made(
+    request: Request,
+    one: Standing,
+    version: str,
+    make: Callable[[], bytes],
+    media: str,
+    *,
+    following: str | None = None,
+    room: asyncio.Semaphore | None = None,
+) -> Response:
+    """In a thread, for what it makes may take a second. Nothing is made that the client has (If-None-Match)."""
+    headers = _headers(request, one, version) | ({"bomnae-next": following} if following is not None else {})
     if "etag" in headers and matches(request.headers.get("if-none-match"), headers["etag"]):
         return Response(status_code=304, headers=headers)
-    return Response(await asyncio.to_thread(make), headers=headers, media_type=media)
+    async with room or nullcontext():
+        return Response(await asyncio.to_thread(make), headers=headers, media_type=media)
 
 
 def _headers(request: Request, one: Standing, version: str) -> dict[str, str]:
@@ -126,8 +139,7 @@ async def get_rows(request: Request, dataset: DatasetId, query: Annotated[RowsQu
     whole = await asyncio.to_thread(picked, rows, one.facts, asked)
     shown = whole.slice(at, query.limit)
     following = paging.encode((at + query.limit, version)) if at + query.limit < len(whole) else None
-    headers = _headers(request, one, version) | ({"bomnae-next": following} if following is not None else {})
-    more = {
+    said = {
         "total": len(whole),
         "next": following,
         "version": version or None,
@@ -135,7 +147,8 @@ async def get_rows(request: Request, dataset: DatasetId, query: Annotated[RowsQu
         "masked": hidden(one.facts, audience_of(request.state.principal)),
         "lineage": _lineage(request, one, version),
     }
-    return await _made(request, lambda: _body(one, shown, columns, query.format, more), _MEDIA[query.format], headers)
+    made = partial(_body, one, shown, columns, query.format, said)
+    return await _made(request, one, version, made, _MEDIA[query.format], following=following)
 
 
 async def _paged(
@@ -176,9 +189,7 @@ async def get_map(request: Request, dataset: DatasetId, query: Annotated[MapQuer
     if query.format == "geojson":
         columns = [column.id for column in one.facts.columns]
         more = {"attribution": one.facts.source, "lineage": told}
-        return await _made(
-            request, lambda: geo.collection(whole, one.facts, columns, more), GEOJSON, _headers(request, one, version)
-        )
+        return await _made(request, one, version, lambda: geo.collection(whole, one.facts, columns, more), GEOJSON)
     return await _drawn(request, one, version, query.format, lambda: drawn.picture(whole, one.facts, told))
 
 
@@ -200,12 +211,8 @@ async def get_tile(
     geo.bounds_of(z, x, y)
     whole = await asyncio.to_thread(picked, rows, one.facts, Asked(query.where, bbox=query.box))
     columns = [column.id for column in one.facts.columns]
-    return await _made(
-        request,
-        lambda: geo.tile(whole, one.facts, columns, z, x, y, MOST_IN_TILE),
-        GEOJSON,
-        _headers(request, one, version),
-    )
+    made = partial(geo.tile, whole, one.facts, columns, z, x, y, MOST_IN_TILE)
+    return await _made(request, one, version, made, GEOJSON)
 
 
 @routes.get("/v1/datasets/{dataset}/chart", responses=openapi_catalogue.charted(), summary="As a chart · 차트")
@@ -225,16 +232,10 @@ async def _drawn(
     request: Request, one: Standing, version: str, form: str, make: Callable[[], dict[str, Any]]
 ) -> Response:
     if form in {"vega", "json"}:
-        return await _made(
-            request, lambda: orjson.dumps(make()), VEGA if form == "vega" else JSON, _headers(request, one, version)
-        )
-    async with _DRAWING:
-        return await _made(
-            request,
-            lambda: render(make(), "svg" if form == "svg" else "png"),
-            _MEDIA[form],
-            _headers(request, one, version),
-        )
+        media = VEGA if form == "vega" else JSON
+        return await _made(request, one, version, lambda: orjson.dumps(make()), media)
+    kind: Literal["svg", "png"] = "svg" if form == "svg" else "png"
+    return await _made(request, one, version, lambda: render(make(), kind), _MEDIA[form], room=_DRAWING)
 
 
 @routes.get(

@@ -142,7 +142,8 @@ def test_a_retired_dataset_is_thinned_all_the_same():
 
 steps = st.lists(
     st.tuples(
-        st.integers(0, 12 * DAY) | st.integers(0, DAY), st.sampled_from(["refresh", "refresh", "refresh", "thin"])
+        st.integers(0, 12 * DAY) | st.integers(0, DAY) | st.floats(0, DAY),
+        st.sampled_from(["refresh", "refresh", "refresh", "thin"]),
     ),
     max_size=40,
 ).map(sorted)
@@ -150,7 +151,7 @@ steps = st.lists(
 
 @for_all(steps, st.integers(0, 5 * DAY))
 @settings(max_examples=150)
-def test_however_often_versions_are_thinned_those_at_the_end_of_each_hour_or_day_are_found(story, rest):
+def test_however_often_versions_are_thinned_those_at_the_end_of_each_minute_hour_or_day_are_found(story, rest):
     city, told, last = given(register()), [], 12 * DAY + rest
     for number, (minute, what) in enumerate([*story, (last, "thin")]):
         if what == "thin":
@@ -160,7 +161,8 @@ def test_however_often_versions_are_thinned_those_at_the_end_of_each_hour_or_day
             told.append(city.known().versions[-1])
     for one, after in pairwise(told):
         age = micros(NOON) + last * MINUTE - after.since
-        width = 1 if age <= DAY * MINUTE else HOUR * MINUTE if age <= WEEK * MINUTE else DAY * MINUTE
+        kept = ((HOUR, 1), (DAY, MINUTE), (WEEK, HOUR * MINUTE))
+        width = next((width for oldest, width in kept if age <= oldest * MINUTE), DAY * MINUTE)
         # Midnight of Seoul is 15:00 UTC.
         end = after.since - (after.since + 9 * HOUR * MINUTE) % width
         if one.since < end:
