@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-import nats
 from nats.aio.client import Client
 
 from streams import credentials
@@ -57,13 +57,29 @@ class City:
         async def note(error: Exception) -> None:
             refusals.append(str(error).lower())
 
-        nc = await nats.connect(url, allow_reconnect=False, error_cb=note, **options)
-        nc.refusals = refusals  # type: ignore[attr-defined]
-        try:
+        async with opened(url, error_cb=note, **options) as nc:
+            nc.refusals = refusals  # type: ignore[attr-defined]
             yield nc
-        finally:
-            if not nc.is_closed:
-                await nc.close()
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[Client]:
+    """A connection that is gone afterwards, also where the server refuses it or cuts it off.
+
+    nats-py leaves the transport of a refused connection open, and closes that of one that was cut off in a task that
+    the end of the test may overtake. Whatever test the garbage is collected in would fail for it.
+    """
+    nc = Client()
+    try:
+        await nc.connect(url, allow_reconnect=False, **options)
+        yield nc
+    finally:
+        if not nc.is_closed:
+            await nc.close()
+        if (transport := nc._transport) is not None:
+            transport.close()  # type: ignore[no-untyped-call]
+            with suppress(OSError):
+                await transport.wait_closed()  # type: ignore[no-untyped-call]
 
 
 async def refused(nc: Client, subject: str, data: bytes = b"", headers: dict[str, str] | None = None) -> bool:

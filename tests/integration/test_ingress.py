@@ -41,12 +41,11 @@ def test_an_ingress_without_a_replica_answers_with_a_problem_document(tmp_path: 
     balance = ingress.environment(Settings())["RAY_SERVE_HAPROXY_BALANCE_ALGORITHM"]
     config = tmp_path / "haproxy.cfg"
     config.write_text(CONFIG.format(plain=plain, balance=balance, port=port, gone=gone))
-    process = subprocess.Popen([HAPROXY, "-f", config], stderr=subprocess.PIPE)
-    try:
-        answer = asked(f"http://127.0.0.1:{port}/v1/facilities", process)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with subprocess.Popen([HAPROXY, "-f", config], stderr=subprocess.PIPE) as process:
+        try:
+            answer = asked(f"http://127.0.0.1:{port}/v1/facilities", process)
+        finally:
+            process.terminate()
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.headers["retry-after"] == "2"
     assert answer.json()["status"] == 503

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import nats
 import pytest
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -15,7 +14,7 @@ from streams import backup as backups
 from streams import credentials
 from streams.api import request
 from streams.server import EmbeddedServer
-from tests.integration.city import City, deaf, refused
+from tests.integration.city import City, deaf, opened, refused
 
 OWN = "city.raw.facility.bridge-1.readings"
 LOG = "city.log.facility.0.bridge-1.alarm-raised"
@@ -388,7 +387,8 @@ async def test_a_backup_credential_copies_every_stream(city: City, tmp_path: Pat
 )
 async def test_a_wrong_password_opens_nothing(city: City, user: str, password: str) -> None:
     with pytest.raises(NatsError):
-        await nats.connect(city.server.url, user=user, password=password, allow_reconnect=False)
+        async with opened(city.server.url, user=user, password=password):
+            pass
 
 
 async def test_a_host_may_not_come_in_through_the_websocket(city: City) -> None:
