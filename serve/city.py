@@ -60,7 +60,7 @@ class City:
         # A shard each, not a host: one that cannot commit keeps no other's commands waiting.
         self._asking = {key: Together(partial(self._send, key), f"ask {key}") for key in self._host_of}
         # Of a kind each: a search does not wait for a dataset. Whose objects were kept together go on together, too.
-        self._keeping: defaultdict[str, Together[tuple[str, bytes], BaseException | None]] = defaultdict(
+        self._keeping: defaultdict[str, Together[tuple[str, bytes], Exception | None]] = defaultdict(
             lambda: Together(self._keep, "keep")
         )
         self._views = Views(self._hosts, settings.ray_namespace, contexts)
@@ -170,12 +170,12 @@ class City:
         if failed is not None:
             raise failed
 
-    async def _keep(self, objects: Sequence[tuple[str, bytes]]) -> list[BaseException | None]:
+    async def _keep(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
         self._check_room()
         blobs = self._log.objects().blobs
         try:
             async with asyncio.timeout(_WRITE_S):
-                return await asyncio.gather(*(blobs.put(name, data) for name, data in objects), return_exceptions=True)
+                return await blobs.put_all(objects)
         except TimeoutError as error:
             raise _away(error) from error
 

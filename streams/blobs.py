@@ -6,7 +6,7 @@ One protocol, three homes: memory, a `pyarrow.fs` path, the NATS object store.
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -27,6 +27,10 @@ class Blobs(Protocol):
         """Store durably, replacing what was there."""
         ...
 
+    async def put_all(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
+        """`put` each, of one name in no certain order; what kept it from being stored, None for one that is."""
+        ...
+
     async def get(self, name: str) -> bytes | None:
         """The bytes, or None where there are none."""
         ...
@@ -44,6 +48,19 @@ class ListedBlobs(Blobs, Protocol):
         ...
 
 
+async def _each_put(blobs: Blobs, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
+    put = (blobs.put(name, data) for name, data in objects)
+    return _failures(await asyncio.gather(*put, return_exceptions=True))
+
+
+def _failures(outcomes: Sequence[BaseException | None]) -> list[Exception | None]:
+    """The same, but for what is no failure of an object: somebody ends the process, or gives up."""
+    for one in outcomes:
+        if one is not None and not isinstance(one, Exception):
+            raise one
+    return [one if isinstance(one, Exception) else None for one in outcomes]
+
+
 class MemoryBlobs:
     """`ListedBlobs` in a dictionary."""
 
@@ -53,6 +70,10 @@ class MemoryBlobs:
     async def put(self, name: str, data: bytes) -> None:
         """See `Blobs`."""
         self.blobs[name] = data
+
+    async def put_all(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
+        """See `Blobs`."""
+        return await _each_put(self, objects)
 
     async def get(self, name: str) -> bytes | None:
         """See `Blobs`."""
@@ -79,7 +100,21 @@ class FileBlobs:
 
     async def put(self, name: str, data: bytes) -> None:
         """See `Blobs`. In a folder written beside and moved into place, so that a reader never meets half of it."""
-        await asyncio.to_thread(self._put, self._path(name), data)
+        (failed,) = await self.put_all([(name, data)])
+        if failed is not None:
+            raise failed
+
+    async def put_all(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
+        """See `Blobs`.
+
+        In a folder one after the other, in one thread: eight small ones took half of the CPU that as many threads took,
+        and no longer; eight of a megabyte took half as long again. An object store gets them at once.
+        """
+        paths = [(self._path(name), data) for name, data in objects]
+        if self._local:
+            return await asyncio.to_thread(self._put_here, paths)
+        put = (asyncio.to_thread(self._put_away, path, data) for path, data in paths)
+        return _failures(await asyncio.gather(*put, return_exceptions=True))
 
     async def get(self, name: str) -> bytes | None:
         """See `Blobs`."""
@@ -97,17 +132,31 @@ class FileBlobs:
         """When each blob below a folder was last written, in µs UTC by the clock of its disk; the names as `names`."""
         return await asyncio.to_thread(self._written, self._path(prefix))
 
-    def _put(self, path: str, data: bytes) -> None:
-        folder = path.rsplit("/", 1)[0]
-        if self._local:
-            # What lies here may be of persons: nobody else looks into the root, whatever the umask.
-            Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            while not _replaced(f"{path}.part", path, data):
-                pass
-            _sync(folder)
-            return
-        self._fs.create_dir(folder, recursive=True)
+    def _put_here(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
+        # What lies here may be of persons: nobody else looks into the root, whatever the umask.
+        Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
+        told: list[Exception | None] = []
+        folders: dict[str, OSError | None] = {}
+        for path, data in objects:
+            folder = path.rsplit("/", 1)[0]
+            try:
+                if folder not in folders:
+                    Path(folder).mkdir(parents=True, exist_ok=True)
+                    folders[folder] = None
+                while not _replaced(f"{path}.part", path, data):
+                    pass
+                told.append(None)
+            except OSError as error:
+                told.append(error)
+        for folder in folders:
+            try:
+                _sync(folder)
+            except OSError as error:
+                folders[folder] = error
+        return [failed or folders[path.rsplit("/", 1)[0]] for (path, _), failed in zip(objects, told, strict=True)]
+
+    def _put_away(self, path: str, data: bytes) -> None:
+        self._fs.create_dir(path.rsplit("/", 1)[0], recursive=True)
         # An object store shows an object whole or not at all, and several may put the same name at once.
         with self._fs.open_output_stream(path) as out:
             out.write(data)
@@ -148,10 +197,10 @@ def _replaced(part: str, path: str, data: bytes) -> bool:
         if not os.path.samestat(os.fstat(descriptor), Path(part).stat()):
             return False
         os.ftruncate(descriptor, 0)
-        with os.fdopen(os.dup(descriptor), "wb") as out:
+        with os.fdopen(descriptor, "wb", closefd=False) as out:
             out.write(data)
         os.fsync(descriptor)
-        Path(part).replace(path)
+        os.replace(part, path)  # noqa: PTH105 - so many of them come that making paths would be felt
     except FileNotFoundError:
         return False
     finally:
@@ -177,6 +226,10 @@ class NatsBlobs:
         """See `Blobs`."""
         with _answered():
             await self._store.put(name, data)
+
+    async def put_all(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
+        """See `Blobs`."""
+        return await _each_put(self, objects)
 
     async def get(self, name: str) -> bytes | None:
         """See `Blobs`."""

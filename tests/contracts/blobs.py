@@ -27,6 +27,13 @@ class BlobsContract:
             await asyncio.gather(*(blobs.put("a/b", data) for data in told))
             assert await blobs.get("a/b") in told
 
+    async def test_many_names_are_put_together(self, blobs: Blobs) -> None:
+        told = {f"{folder}/{number}": bytes([number]) * 9 for folder in ("a", "b/c") for number in range(5)}
+        assert await blobs.put_all(list(told.items())) == [None] * 10
+        assert {name: await blobs.get(name) for name in told} == told
+        assert await blobs.put_all([("a/0", b"again"), ("a/0", b"again")]) == [None, None]
+        assert await blobs.get("a/0") == b"again"
+
     async def test_what_is_deleted_is_gone_and_deleting_again_is_harmless(self, blobs: Blobs) -> None:
         await blobs.put("a/b", b"x")
         await blobs.put("a/c", b"y")

@@ -37,6 +37,16 @@ class TestFileBlobs(BlobsContract):
         await blobs.delete("cases/c-1/half.bin")
         assert not half.exists()
 
+    async def test_one_that_cannot_be_stored_keeps_no_other_from_it(self, tmp_path: Path) -> None:
+        blobs = FileBlobs(tmp_path.as_uri())
+        (tmp_path / "file").write_bytes(b"")
+        first, unfit, last = await blobs.put_all([("a/one", b"x"), ("file/below", b"x"), ("a/two", b"y")])
+        assert (first, last) == (None, None)
+        assert isinstance(unfit, OSError)
+        assert await blobs.get("a/two") == b"y"
+        with pytest.raises(OSError, match="file"):
+            await blobs.put("file/below", b"x")
+
     async def test_a_name_says_when_it_was_last_written(self, tmp_path: Path) -> None:
         blobs = FileBlobs(tmp_path.as_uri())
         for name in ("a/one", "a/b/two", "c/three"):
