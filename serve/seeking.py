@@ -1,8 +1,11 @@
 """Who a search or a watch looks for, in the terms of models, and at which cameras."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -12,13 +15,15 @@ from fastapi import Request
 from schemas import casework
 from schemas.area import Area, Circle
 from schemas.base import from_micros, micros
-from schemas.errors import InvalidError, NotFoundError
+from schemas.errors import InvalidError, NotFoundError, UnavailableError
 from schemas.person import Candidate
 from serve.backend import Backend, View
 from serve.reading import derived, frame
 from serve.search.journey import distance_m
 from serve.search.protocol import Encoded, Query
 from serve.search.queries import Sought, digest_of, name_of
+
+T = TypeVar("T")
 
 _PLACE = ("name_ko", "name_en", "lon", "lat")
 
@@ -112,6 +117,29 @@ async def keep(request: Request, case: str, sought: Sought) -> str:
     data = sought.to_bytes()
     await backend.put_object(name_of(case, digest_of(data)), data)
     return digest_of(data)
+
+
+async def keep_meanwhile(request: Request, case: str, sought: Sought, asking: Awaitable[T]) -> tuple[T, str]:
+    """Store the query of a search while the shards are asked: what they answer, and its digest, which no other has.
+
+    Raises what either raises; of a search that fails nothing stays.
+    """
+    salted = replace(sought, salt=secrets.token_hex(16))
+    answer, digest = await asyncio.gather(asking, keep(request, case, salted), return_exceptions=True)
+    if isinstance(answer, BaseException):
+        if isinstance(digest, str):
+            await forget(request, case, digest)
+        raise answer
+    if isinstance(digest, BaseException):
+        raise digest
+    return answer, digest
+
+
+async def forget(request: Request, case: str, digest: str) -> None:
+    """Delete a query that no event names. Where the store is away it lies there until the case ends."""
+    backend: Backend = request.app.state.backend
+    with contextlib.suppress(UnavailableError):
+        await backend.delete_object(name_of(case, digest))
 
 
 def cameras_of(request: Request, view: View, body: casework.Sought) -> frozenset[str] | None:

@@ -25,10 +25,9 @@ from serve.routing import router
 from serve.search.calibration import calibrations_of
 from serve.search.nobody import above_threshold, verdict
 from serve.search.protocol import Filters
-from serve.search.queries import name_of
 from serve.search.ranking import interleaved
 from serve.search.route import likelihoods, prior, stops_of
-from serve.seeking import cameras_of, candidate_of, keep, person_of, places
+from serve.seeking import cameras_of, candidate_of, forget, keep_meanwhile, person_of, places
 from serve.writing import stamp, submit
 from streams.codec import trace_of
 
@@ -56,7 +55,7 @@ async def search(
     """
     backend: Backend = request.app.state.backend
     view, sightings = await view_after(request, "person", min_position), backend.view("sighting")
-    row = searching(request, view, case)
+    searching(request, view, case)
     person = await person_of(request, view, case, body)
     cameras = cameras_of(request, sightings, body)
     now = backend.now()
@@ -64,8 +63,8 @@ async def search(
     hard = {name: frozenset({body.attributes[name]}) for name in body.hard}
     soft = {name: value for name, value in body.attributes.items() if name not in hard}
     filters = Filters(window, cameras, body.min_quality, hard)
-    found = await backend.search.search(person.sought.queries, filters, soft, body.limit, DEADLINE_S)
-    digest = await keep(request, case, person.sought)
+    asking = backend.search.search(person.sought.queries, filters, soft, body.limit, DEADLINE_S)
+    found, digest = await keep_meanwhile(request, case, person.sought, asking)
     command = RecordSearch(
         **stamp(request),
         case=case,
@@ -92,9 +91,10 @@ async def search(
         answer = await backend.submit([command], once.key, once.digest, trace_of(request.headers))
     except (ConflictError, ForbiddenError, NotFoundError):
         # The case ended meanwhile: nothing of the query stays behind.
-        if digest not in row["objects"]:
-            await backend.delete_object(name_of(case, digest))
+        await forget(request, case, digest)
         raise
+    if not answer.events or answer.events[0]["query"] != digest:
+        await forget(request, case, digest)
     if not answer.events:
         raise ConflictError("the Idempotency-Key named a search of another day: take another key")
     if answer.repeated:

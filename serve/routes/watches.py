@@ -20,9 +20,8 @@ from serve.idempotency import OnceFor
 from serve.reading import MinPosition, frame, view_after
 from serve.routing import router
 from serve.search.calibration import calibrations_of, probability
-from serve.search.queries import name_of
 from serve.search.watching import UNCALIBRATED, least_scores, most_scores
-from serve.seeking import Person, cameras_of, keep, person_of
+from serve.seeking import Person, cameras_of, forget, keep, person_of
 from serve.writing import stamp, submit
 
 routes = router("watches")
@@ -51,7 +50,7 @@ async def start(
     """
     backend: Backend = request.app.state.backend
     view = await view_after(request, "person", min_position)
-    row = searching(request, view, case)
+    searching(request, view, case)
     person = await person_of(request, view, case, body)
     cameras = cameras_of(request, backend.view("sighting"), body)
     await backend.search.check(person.sought.queries, DEADLINE_S)
@@ -70,8 +69,10 @@ async def start(
     try:
         return await submit(request, [command], once, 201, f"/v1/cases/{case}/watches")
     except (ConflictError, ForbiddenError, NotFoundError):
-        if digest not in row["objects"]:
-            await backend.delete_object(name_of(case, digest))
+        # Another watch may have asked for the same person.
+        known = frame(request, view, "cases").filter(pl.col("case") == case)["objects"].explode()
+        if digest not in known:
+            await forget(request, case, digest)
         raise
 
 

@@ -27,13 +27,16 @@ AT_ONCE = 8
 """Searches in one call at most. More of them scan no faster each, and all would wait for the last: so some are searched
 for while what others found is written into the ledger."""
 
+CALLS = 2
+"""Calls under way at most: while a shard goes over its rows for one, which it does one at a time, the next is there."""
+
 
 class _Copy:
     """One copy of a shard: what waits for it, and whether it answered last time."""
 
     def __init__(self, place: Place, call: Call) -> None:
         self.place, self._call = place, call
-        self.asking: Together[Question, Reply | BomnaeError] = Together(self._send, place.name, AT_ONCE)
+        self.asking: Together[Question, Reply | BomnaeError] = Together(self._send, place.name, AT_ONCE, CALLS)
         self.probing: asyncio.Task[None] | None = None
         self.failed = False
 

@@ -16,13 +16,15 @@ from serve.search.protocol import Query
 class Sought:
     """The person in the terms of models, as described, and as photographed (JPEGs without metadata, or none).
 
-    `least`: of a watch, the score from which a sighting of each model is a hit.
+    `least`: of a watch, the score from which a sighting of each model is a hit. `salt`: of a search, so that no other
+    has the same object, and that of one that fails can go.
     """
 
     queries: tuple[Query, ...]
     soft: Mapping[str, str] = field(default_factory=dict)
     photographs: tuple[bytes, ...] = ()
     least: Mapping[str, float] = field(default_factory=dict)
+    salt: str = ""
 
     def to_bytes(self) -> bytes:
         """As stored: the same for equal contents."""
@@ -35,6 +37,7 @@ class Sought:
                 "soft": dict(sorted(self.soft.items())),
                 "photographs": [b64encode(one).decode() for one in self.photographs],
                 "least": dict(sorted(self.least.items())),
+                **({"salt": self.salt} if self.salt else {}),
             }
         )
 
@@ -47,6 +50,7 @@ class Sought:
             said["soft"],
             tuple(b64decode(one) for one in said["photographs"]),
             said.get("least", {}),
+            said.get("salt", ""),
         )
 
 

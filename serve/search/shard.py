@@ -62,6 +62,7 @@ class SearchShard:
         self._watching = Watching(calibrations or {})
         self._writing = asyncio.Lock()
         self._fetching = asyncio.Semaphore(_AT_ONCE)
+        self._searching = asyncio.Lock()
         self.tasked, self.hit = asyncio.Event(), asyncio.Event()
         """Set when there may be something to erase, and hits to tell."""
         self._trimmed = 0
@@ -202,10 +203,14 @@ class SearchShard:
             await asyncio.to_thread(index.verify)
 
     async def search(self, questions: Sequence[Question]) -> Replies:
-        """Answer each question over every permitted row that is here. Raises `UnavailableError` until `ready`."""
+        """Answer each question over every permitted row that is here. Raises `UnavailableError` until `ready`.
+
+        One call after the other: a shard is a core's work, and two at once would both be later.
+        """
         if not self.ready:
             raise UnavailableError(f"{self.place.name} is still reading the log", retry_after_s=2)
-        return await asyncio.to_thread(self._search, questions)
+        async with self._searching:
+            return await asyncio.to_thread(self._search, questions)
 
     def _search(self, questions: Sequence[Question]) -> Replies:
         alike: dict[object, list[int]] = {}

@@ -68,6 +68,21 @@ async def test_no_more_than_some_at_a_time_share_a_call() -> None:
     assert called.calls == [[1, 2], [3, 4], [5]]
 
 
+async def test_another_call_leaves_beside_one_under_way_once_as_many_wait_as_travel_together() -> None:
+    called = Called()
+    called.held.clear()
+    called.together = Together(called.send, "calls", most=2, calls=2)
+    tasks = [await begun(called, 1), await begun(called, 2)]
+    assert called.calls == [[1]]
+    tasks += [await begun(called, number) for number in (3, 4, 5, 6)]
+    assert called.calls == [[1], [2, 3]]
+    assert called.together.load == 5
+    called.held.set()
+    assert await asyncio.gather(*tasks) == [[2], [4], [6], [8], [10], [12]]
+    assert called.calls == [[1], [2, 3], [4, 5], [6]]
+    assert called.together.load == 0
+
+
 async def test_what_a_call_raises_is_raised_to_those_that_it_was_for_alone() -> None:
     called = Called()
     called.held.clear()

@@ -1,5 +1,6 @@
 """Cases over HTTP: who may what, what the ledger holds before an answer leaves, and what nobody learns."""
 
+import asyncio
 import base64
 import csv
 import io
@@ -124,6 +125,43 @@ async def test_what_was_asked_and_found_is_in_the_ledger_and_its_query_in_an_obj
     kept = Sought.from_bytes(backend.objects[name])
     assert (kept.photographs, kept.soft, kept.queries[0].model) == ((b"bare jpeg",), {"upper": "red"}, MODEL)
     assert PHOTO not in str(entries)
+
+
+async def test_searches_for_the_same_have_objects_of_their_own_and_a_repeat_adds_none(streets, case, backend):
+    asked = {"json": {"photos": [PHOTO]}, "headers": KIM | {"idempotency-key": "q-1"}}
+    first = await streets.post(f"{case}/searches", **asked)
+    again = await streets.post(f"{case}/searches", **asked)
+    assert again.json()["search"] == first.json()["search"]
+    assert len(backend.objects) == 1
+    await found(streets, case, photos=[PHOTO])
+    entries = (await streets.get(f"{case}/ledger", headers=POLICE)).json()["items"]
+    named = [one["data"]["query"] for one in entries if one["type"] == "city.person.search-recorded.v2"]
+    assert {f"cases/{case.rpartition('/')[2]}/{query}.bin" for query in named} == backend.objects.keys()
+    assert len(set(named)) == 2
+
+
+async def test_the_query_is_stored_while_the_shards_are_asked(streets, case, backend):
+    stored = []
+
+    async def during():
+        await asyncio.sleep(0.01)
+        stored.extend(backend.objects)
+
+    backend.search.during = during
+    await found(streets, case)
+    assert len(stored) == 1
+
+
+async def test_of_a_search_that_no_shard_answers_nothing_stays(streets, case, backend):
+    async def away():
+        await asyncio.sleep(0.01)
+        assert backend.objects
+        raise UnavailableError("no shard of the search answers")
+
+    backend.search.during = away
+    answer = await streets.post(f"{case}/searches", json={"photos": [PHOTO]}, headers=KIM)
+    assert answer.status_code == 503
+    assert not backend.objects
 
 
 async def test_a_search_by_embedding_or_by_an_own_candidate_finds_alike(streets, case):

@@ -1,8 +1,11 @@
 """One search shard: what the log says can be found, what it takes back cannot, and a restart changes nothing."""
 
+import asyncio
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +54,29 @@ async def test_what_is_committed_can_be_found_and_equals_a_brute_force(town: Tow
     assert ids(reply) == town.best(query, 10)
     assert (reply.rested.permitted, reply.rested.scanned, reply.rested.cameras) == (150, 150, 3)
     assert reply.rested.known
+
+
+async def test_calls_that_come_together_are_answered_one_after_the_other(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await town.see("cam-0", vectors(30, 1), NOW - HOUR)
+    shard = await town.opened()
+    look, at_work, most = shard.holdings.pools.look, 0, 0
+
+    def slow(*arguments: Any) -> Any:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.02)
+        answers = look(*arguments)
+        at_work -= 1
+        return answers
+
+    monkeypatch.setattr(shard.holdings.pools, "look", slow)
+    queries = vectors(4, 99)
+    told = await asyncio.gather(*(found(shard, query) for query in queries))
+    assert [ids(one) for one in told] == [town.best(query, 10) for query in queries]
+    assert most == 1
 
 
 async def test_filters_limit_the_answer_and_the_coverage(town: Town) -> None:
