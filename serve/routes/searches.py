@@ -101,7 +101,9 @@ async def search(
         # What was found first is shown once more, which is a look at it.
         await look(request, case, "candidates")
     told = answer.events[0]
-    candidates = [Candidate.model_validate(one) for one in told["candidates"]]
+    candidates: Sequence[Candidate] = found.candidates
+    if answer.repeated:
+        candidates = [Candidate.model_validate(one) for one in told["candidates"]]
     position = positions.encode(answer.position)
     calibrations = calibrations_of(await backend.search.models())
     said = {
