@@ -133,14 +133,14 @@ class FileBlobs:
         return await asyncio.to_thread(self._written, self._path(prefix))
 
     def _put_here(self, objects: Sequence[tuple[str, bytes]]) -> list[Exception | None]:
-        # What lies here may be of persons: nobody else looks into the root, whatever the umask.
-        Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
         told: list[Exception | None] = []
         folders: dict[str, OSError | None] = {}
         for path, data in objects:
             folder = path.rsplit("/", 1)[0]
             try:
                 if folder not in folders:
+                    # What lies here may be of persons: nobody else looks into the root, whatever the umask.
+                    Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
                     Path(folder).mkdir(parents=True, exist_ok=True)
                     folders[folder] = None
                 while not _replaced(f"{path}.part", path, data):

@@ -47,6 +47,11 @@ class TestFileBlobs(BlobsContract):
         with pytest.raises(OSError, match="file"):
             await blobs.put("file/below", b"x")
 
+    async def test_without_a_root_each_is_told_that_it_cannot_be_stored(self, tmp_path: Path) -> None:
+        (tmp_path / "root").write_bytes(b"a file where a folder should be")
+        blobs = FileBlobs((tmp_path / "root").as_uri())
+        assert [type(one) for one in await blobs.put_all([("a/one", b"x"), ("b/two", b"y")])] == [FileExistsError] * 2
+
     async def test_a_name_says_when_it_was_last_written(self, tmp_path: Path) -> None:
         blobs = FileBlobs(tmp_path.as_uri())
         for name in ("a/one", "a/b/two", "c/three"):
