@@ -27,8 +27,7 @@ run: setup ## Start the city here and print what to open; Ctrl-C stops it and ke
 	@$(BIN)/bomnae up
 
 test: setup unit ## All tests
-	$(BIN)/pytest tests/integration --numprocesses=auto --dist=loadfile
-	$(BIN)/pytest tests --ignore=tests/unit --ignore=tests/integration
+	$(BIN)/pytest tests --ignore=tests/unit
 
 unit: setup ## The fast tests: no server, no Ray
 	$(BIN)/pytest tests/unit --numprocesses=auto
