@@ -36,9 +36,9 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from schemas.errors import BomnaeError, SetupError, UnavailableError
+from schemas.errors import SetupError, UnavailableError
 from streams import backup_objects, instance
-from streams.api import JetStreamApiError, request
+from streams.api import JetStreamApiError, answered, request, when_settled
 from streams.backup_objects import Kept
 from streams.blobs import ListedBlobs
 from streams.subjects import ERASED_INPUT, ingest_stream
@@ -52,9 +52,6 @@ Progress = Callable[[str, int, int], None]
 
 _ORDER = ("OBJ_", "FEED", "CASES", "LOG_", "REJECTED", "INGEST_")
 _NOT_FOUND = 10059
-_SETTLING = frozenset({10005, 10008})
-"""JetStream's error codes for a cluster that has just started: no suitable peers, temporarily unavailable."""
-_SETTLE_S = 20.0
 _CHUNK = 512 * 1024
 _STALL_S = 60.0
 """Longest silence of the server in between; it may be sorting out gigabytes."""
@@ -267,25 +264,15 @@ async def _copied(nc: Client, name: str) -> None:
 
 
 async def _send(nc: Client, subject: str, data: bytes, timeout_s: float) -> dict[str, Any]:
-    deadline = time.monotonic() + _SETTLE_S
-    while True:
-        try:
-            reply = await nc.request(subject, data, timeout=timeout_s)
-        except NoRespondersError as error:
-            # In a cluster the word where to send may overtake the word that somebody listens there.
-            refusal: BomnaeError = UnavailableError(f"nobody takes the backup: {error!r}")
-        except (TimeoutError, NatsError, OSError) as error:
-            raise UnavailableError(f"the server stopped taking the backup: {error!r}") from error
-        else:
-            answer: dict[str, Any] = orjson.loads(reply.data) if reply.data else {}
-            if (said := answer.get("error")) is None:
-                return answer
-            refusal = JetStreamApiError(subject, int(said.get("err_code", 0)), str(said.get("description", "")))
-            if said.get("err_code") not in _SETTLING:
-                raise refusal
-        if time.monotonic() > deadline:
-            raise refusal
-        await asyncio.sleep(0.2)
+    async def ask() -> dict[str, Any]:
+        return answered(subject, (await nc.request(subject, data, timeout=timeout_s)).data)
+
+    try:
+        return await when_settled(ask)
+    except NoRespondersError as error:
+        raise UnavailableError(f"nobody takes the backup: {error!r}") from error
+    except (TimeoutError, NatsError, OSError) as error:
+        raise UnavailableError(f"the server stopped taking the backup: {error!r}") from error
 
 
 async def _removed(nc: Client, name: str) -> bool:

@@ -14,7 +14,7 @@ from schemas.errors import SetupError
 from schemas.person import MAX_CASE_DAYS
 from schemas.settings import CONTEXTS, Settings
 from streams import subjects
-from streams.api import JetStreamApiError, request
+from streams.api import JetStreamApiError, request, when_settled
 from streams.permissions import CITY_API, MIRROR_DELIVER
 
 SNAPSHOTS = "SNAPSHOTS"
@@ -229,7 +229,7 @@ async def _ensure(nc: Client, config: dict[str, Any]) -> None:
         except JetStreamApiError as error:
             if error.code != _NOT_FOUND:
                 raise
-            await request(nc, f"$JS.API.STREAM.CREATE.{name}", config, CREATE_TIMEOUT_S)
+            await when_settled(lambda: request(nc, f"$JS.API.STREAM.CREATE.{name}", config, CREATE_TIMEOUT_S / 3))
             return
         before, now = (c.get("metadata", {}).get("shards") for c in (found, config))
         if before != now:

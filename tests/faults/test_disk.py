@@ -109,7 +109,11 @@ def full_and_free_again(city: Hosted, server: EmbeddedServer, disk: Path) -> Non
     with tended(server) as said:
         city.until(lambda: load.well_since(0))
         filler, before = fill(disk), server.pid
-        city.until(lambda: stopped(server, filler), 30)
+        try:
+            city.until(lambda: stopped(server, filler), 30)
+        except AssertionError as error:
+            senders = [(one.name, one.acknowledged, one.repeats, one.refusals) for one in load.senders]
+            raise AssertionError(f"{server.health()!r}, {free_bytes(disk)} free, {said}, {senders}") from error
         city.until(lambda: any("is full" in line and "make room" in line for line in said), 10)
         facility = next(iter(load.commands))
         body = {"sensor": f"{facility}-http", "time": "2026-01-01T00:00:00Z", "value": 0.0, "sequence": 1}

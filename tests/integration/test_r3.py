@@ -15,7 +15,7 @@ import pytest
 import yaml
 from nats.aio.client import Client
 
-from schemas.errors import AppendTimeoutError, SequenceConflictError, SetupError, UnavailableError
+from schemas.errors import AppendTimeoutError, SequenceConflictError, UnavailableError
 from streams import credentials
 from streams.api import JetStreamApiError, request
 from streams.backup import backup, restore
@@ -69,16 +69,7 @@ async def operator(cluster: list[EmbeddedServer]) -> AsyncIterator[Client]:
     options = credentials.local(cluster[0].folder, "operator").options()
     urls = [server.url for server in cluster]
     nc = await nats.connect(urls, max_reconnect_attempts=-1, reconnect_time_wait=0.1, **options)
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await ensure_streams(nc, CITY)
-                break
-            except SetupError as error:
-                # Healthy is what has a majority: the third may not have been heard of yet.
-                if "peer offline" not in str(error):
-                    raise
-                await asyncio.sleep(0.2)
+    await ensure_streams(nc, CITY)
     yield nc
     await nc.close()
 
