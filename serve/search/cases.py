@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from schemas.base import Event
+from pydantic import BaseModel, ConfigDict
+
+from schemas.base import EntityId, Event
 from schemas.person import (
     CandidateConfirmed,
     CandidateDismissed,
@@ -13,12 +15,33 @@ from schemas.person import (
     WatchEnded,
     WatchStarted,
 )
+from schemas.registry import read_event
+from schemas.sighting import Sha256
 from serve.search.catalogue import Catalogue
 from serve.search.queries import Sought
 from serve.search.watching import Watching
 
 CASE = "case"
 """Task: erase what a case leaves."""
+_SEARCH_RECORDED = SearchRecorded.type.rpartition(".")[0]
+
+
+class Searched(BaseModel):
+    """Of a `SearchRecorded`, in any of its versions, the object that goes with its case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    case: EntityId
+    query: Sha256
+
+
+def read_entry(stored_type: str, data: bytes) -> Event | Searched:
+    """An entry of a ledger as `Cases.evolve` takes it. Raises what `schemas.registry.read_event` raises.
+
+    Of a search hardly anything matters here, and most of it is candidates: leaving them out takes a tenth of the time.
+    """
+    if stored_type.startswith(_SEARCH_RECORDED):
+        return Searched.model_validate_json(data)
+    return read_event(stored_type, data)
 
 
 class Cases:
@@ -32,7 +55,7 @@ class Cases:
         found = self._catalogue.ask("SELECT event FROM watches ORDER BY person_case, watch")
         return [WatchStarted.model_validate_json(event) for (event,) in found]
 
-    def evolve(self, event: Event, shard: int, sought: Mapping[str, Sought]) -> None:  # noqa: C901 - an event each
+    def evolve(self, event: Event | Searched, shard: int, sought: Mapping[str, Sought]) -> None:  # noqa: C901 - an event each
         """Do what an entry of a ledger says; `sought` are the objects that could be fetched. Safe to repeat."""
         match event:
             case WatchStarted():
@@ -45,7 +68,7 @@ class Cases:
             case WatchEnded():
                 self._catalogue.do("DELETE FROM watches WHERE person_case = ? AND watch = ?", event.case, event.watch)
                 self._watching.remove(event.case, event.watch)
-            case SearchRecorded():
+            case Searched():
                 self._object(event.case, event.query)
             case CandidateConfirmed(candidate=found):
                 self._catalogue.do(

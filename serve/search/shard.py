@@ -24,7 +24,7 @@ from schemas.sighting import SegmentErased, SightingsObserved
 from serve.search import blocks, queries
 from serve.search.asking import Question, Replies, Reply, Rested
 from serve.search.cameras import Span, floors
-from serve.search.cases import Cases
+from serve.search.cases import Cases, Searched, read_entry
 from serve.search.catalogue import MISSING, OPEN, Block
 from serve.search.holdings import HITS, Holdings
 from serve.search.place import Place
@@ -111,7 +111,8 @@ class SearchShard:
 
     async def take(self, context: str, partition: int, batch: Batch) -> None:
         """Do what a batch says and keep its position. Raises what the object store raises: take it again then."""
-        events = [read_event(record.type, record.data) for record in batch.events]
+        read = read_entry if context == "person" else read_event
+        events = [read(record.type, record.data) for record in batch.events]
         tables = await self._tables({one.block: one for one in events if isinstance(one, SightingsObserved)})
         started = [one for one in events if isinstance(one, WatchStarted)]
         sought = {one.query: found for one in started if (found := await self._sought(one)) is not None}
@@ -130,7 +131,7 @@ class SearchShard:
         context: str,
         partition: int,
         sequence: int,
-        events: Sequence[Event],
+        events: Sequence[Event | Searched],
         tables: Mapping[str, pa.Table],
         sought: Mapping[str, Sought],
     ) -> None:
@@ -138,7 +139,7 @@ class SearchShard:
             for event in events:
                 if context == "person":
                     self._cases.evolve(event, partition, sought)
-                else:
+                elif isinstance(event, Event):
                     self.holdings.evolve(event, partition, sequence, tables)
             self.holdings.settle()
             self.catalogue.move(context, partition, sequence)

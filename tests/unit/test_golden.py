@@ -13,7 +13,9 @@ from actors.verify import verify_shard
 from schemas import registry
 from schemas.base import Event
 from schemas.errors import DivergenceError, InvalidError, UnknownEventError
+from schemas.person import SearchRecorded
 from schemas.registry import EVENTS, command_from_dict, command_to_json, read_event, upcaster
+from serve.search.cases import Searched, read_entry
 from streams.blobs import MemoryBlobs
 from streams.codec import headers_of, log_head_of, record_of
 from streams.log import SHARD_ENTITY, Commit, Record
@@ -26,6 +28,7 @@ LOGS = sorted(files.HERE.glob("*.log.jsonl"))
 RECORDS = [record for path in LOGS for record in files.read_log(path)]
 COMMITS = [record for record in RECORDS if f".{SHARD_ENTITY}." in record.subject]
 HAPPENED = [record for record in RECORDS if f".{SHARD_ENTITY}." not in record.subject]
+LEDGER = [record for record in HAPPENED if record.type.startswith("city.person.")]
 COMMITTED = [entry["command"] for record in COMMITS for entry in orjson.loads(record.data)["commands"]]
 
 
@@ -56,6 +59,16 @@ def test_every_stored_event_reads_as_it_was_written(record: Record) -> None:
 def test_every_stored_command_reads_as_it_was_written(fields: dict[str, Any]) -> None:
     now = orjson.loads(command_to_json(command_from_dict(fields)))
     assert {name: now[name] for name in fields} == fields
+
+
+@pytest.mark.parametrize("record", LEDGER, ids=lambda record: record.id)
+def test_a_search_shard_reads_of_a_ledger_what_it_says(record: Record) -> None:
+    event, entry = read_event(record.type, record.data), read_entry(record.type, record.data)
+    if isinstance(event, SearchRecorded):
+        assert isinstance(entry, Searched)
+        assert (entry.case, entry.query) == (event.case, event.query)
+    else:
+        assert entry == event
 
 
 @pytest.mark.parametrize("record", COMMITS, ids=lambda record: record.id)
