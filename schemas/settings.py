@@ -35,8 +35,10 @@ class Settings(BaseSettings):
     websocket_port: Port = Field(9222, description="NATS over WebSocket, for browsers.")
     mqtt_port: Port = Field(1883, description="MQTT 3.1.1, for sensors.")
     nats_monitor_port: Port = Field(8222, description="Monitoring of nats-server; always on loopback.")
-    haproxy_metrics_port: Port = Field(0, description="Metrics of Serve's ingress; always on loopback.")
-    haproxy_stats_port: Port = Field(0, description="Statistics page of Serve's ingress; always on loopback.")
+    haproxy_metrics_port: Port = Field(
+        0, description="Metrics of Serve's ingress, on all interfaces: close it in the firewall."
+    )
+    haproxy_stats_port: Port = Field(0, description="Statistics page of Serve's ingress, likewise.")
     replica_port_first: Port = Field(0, description="First of the ports that replicas listen on behind the ingress.")
     replica_ports: int = Field(100, ge=2, le=5_000, description="How many ports the replicas may use.")
 

@@ -64,10 +64,11 @@ class Running(Asked):
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.http_port,) = free_ports(1)
+        self.http_port, self.ingress_port = free_ports(2)
         self.environment = {
             "BOMNAE_DATA": str(self.folder),
             "BOMNAE_HTTP_PORT": str(self.http_port),
+            "BOMNAE_HAPROXY_METRICS_PORT": str(self.ingress_port),
             "BOMNAE_NATS_PORT": "0",
             "BOMNAE_WEBSOCKET_PORT": "0",
             "BOMNAE_MQTT_PORT": "0",

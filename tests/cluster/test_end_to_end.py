@@ -163,6 +163,19 @@ def test_every_documented_metric_is_there_once_something_has_happened(city: Runn
     assert float(line.rsplit(" ", 1)[1]) >= 1
 
 
+def test_the_ingress_itself_counts_what_it_passes_on(city: Running) -> None:
+    def told() -> dict[str, float]:
+        lines = httpx.get(f"http://127.0.0.1:{city.ingress_port}/metrics").text.splitlines()
+        split = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in split}
+
+    well = 'haproxy_backend_http_responses_total{proxy="http-api",code="2xx"}'
+    before = told()[well]
+    assert city.api.get("/v1/models").status_code == 200
+    city.until(lambda: told()[well] > before)
+    assert told()['haproxy_backend_total_time_average_seconds{proxy="http-api"}'] >= 0
+
+
 def test_each_address_has_its_own_allowance_and_nobody_forges_another(city: Running) -> None:
     def streams(address: str) -> list[int]:
         codes = []
