@@ -175,10 +175,8 @@ CASES = pa.schema(
         "outcome": _TEXT,
         "erased_at": _TIME,
         "searches": pa.uint32(),
-        "objects": pa.list_(_TEXT),
     }
 )
-"""`objects` are the erasable objects that the case's events name: they lie below `cases/<case>/`."""
 CANDIDATES = pa.schema(
     {
         "case": _TEXT,

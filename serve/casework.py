@@ -38,7 +38,7 @@ def mine(principal: Principal) -> pl.Expr:
 
 
 def case_of(request: Request, view: View, case: str, *, auditor: bool = False) -> dict[str, Any]:
-    """The row of a case without its objects.
+    """The row of a case.
 
     Raises `NotFoundError` alike where there is none and where it is not the caller's.
     """
@@ -49,7 +49,7 @@ def case_of(request: Request, view: View, case: str, *, auditor: bool = False) -
         found = frame(request, view, "cases").filter(
             pl.col("case") == case, pl.lit(value=True) if auditing else mine(principal)
         )
-        return None if found.is_empty() else found.drop("objects").row(0, named=True)
+        return None if found.is_empty() else found.row(0, named=True)
 
     row = derived(request, view, (case, principal.subject, principal.roles, auditing), look_up)
     if row is None:

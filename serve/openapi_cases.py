@@ -70,8 +70,8 @@ def _without(schema: pa.Schema, *names: str) -> pa.Schema:
 
 def components() -> Json:
     """The schemas that the responses below refer to."""
-    case = row(_without(tables.CASES, "objects"), "A case with what it rests on.")
-    listed = row(_without(tables.CASES, "objects", "reason", "legal_ground"), "A case; an auditor sees less of it.")
+    case = row(tables.CASES, "A case with what it rests on.")
+    listed = row(_without(tables.CASES, "reason", "legal_ground"), "A case; an auditor sees less of it.")
     watch = row(_without(tables.WATCHES, "query"), "A standing query; active while `ended_at` is null.")
     decided: Json = {
         "state": {"enum": ["found", "confirmed", "dismissed"]},

@@ -26,7 +26,7 @@ _CASE = (
 _KNOWN = ("state", "found_by", "found_at", "decided_at", "decided_by", "reason")
 _WATCH = ("query", "models", "min_probability", "cameras", "started_at", "started_by", "ended_at", "reason")
 _TEXTS = pa.list_(pa.string())
-_SAVED_CASES = pa.schema([*CASES, pa.field("search_ids", _TEXTS), pa.field("queries", _TEXTS)])
+_SAVED_CASES = pa.schema([*CASES, *(pa.field(name, _TEXTS) for name in ("objects", "search_ids", "queries"))])
 _SAVED_WATCHES = pa.schema([*WATCHES, pa.field("matched", _TEXTS)])
 """Snapshots hold what the published tables hold, and what deciders need beyond it."""
 
@@ -44,7 +44,7 @@ def dump(state: State) -> dict[str, pa.Table]:
     """The whole state, for a snapshot."""
     return {
         **tables(state),
-        "cases": pa.Table.from_pylist(list(_cases(state)), _SAVED_CASES),
+        "cases": pa.Table.from_pylist(list(_saved_cases(state)), _SAVED_CASES),
         "watches": pa.Table.from_pylist(list(_watches(state)), _SAVED_WATCHES),
     }
 
@@ -89,10 +89,13 @@ def _cases(state: State) -> Iterator[dict[str, Any]]:
             **{name: getattr(case.facts, name) for name in _FACTS},
             "expires_at": micros(case.facts.expires_at),
             "searches": len(case.searches),
-            "objects": case.objects,
-            "search_ids": list(case.searches),
-            "queries": list(case.searches.values()),
         }
+
+
+def _saved_cases(state: State) -> Iterator[dict[str, Any]]:
+    for row, case in zip(_cases(state), state.cases.values(), strict=True):
+        searches = {"search_ids": list(case.searches), "queries": list(case.searches.values())}
+        yield {**row, "objects": case.objects, **searches}
 
 
 def _candidates(state: State) -> Iterator[dict[str, Any]]:

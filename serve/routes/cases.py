@@ -70,7 +70,7 @@ async def get_case(request: Request, case: CaseId, min_position: MinPosition = N
     case_of(request, view, case)
     await look(request, case, "case")
     whose = pl.col("case") == case
-    row = render.json_row(frame(request, view, "cases").filter(whose).drop("objects"))
+    row = render.json_row(frame(request, view, "cases").filter(whose))
     watches = render.json_rows(frame(request, view, "watches").filter(whose).drop("query"))
     return Response(b'%b,"watches":%b}' % (row[:-1], watches), headers=NO_STORE, media_type="application/json")
 

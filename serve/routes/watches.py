@@ -70,7 +70,7 @@ async def start(
         return await submit(request, [command], once, 201, f"/v1/cases/{case}/watches")
     except (ConflictError, ForbiddenError, NotFoundError):
         # Another watch may have asked for the same person.
-        known = frame(request, view, "cases").filter(pl.col("case") == case)["objects"].explode()
+        known = frame(request, view, "watches").filter(pl.col("case") == case)["query"]
         if digest not in known:
             await forget(request, case, digest)
         raise

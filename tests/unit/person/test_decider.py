@@ -148,7 +148,7 @@ def test_a_search_keeps_what_was_asked_and_found():
         ("s-1", "found", "q-1"),
         ("s-2", "found", "q-1"),
     ]
-    assert city.table("cases")[0]["objects"] == [A]
+    assert city.context.objects(city.state) == {f"cases/case-1/{A}.bin"}
 
 
 def test_a_search_of_shards_that_are_behind_says_so_in_the_ledger():
@@ -211,7 +211,7 @@ def test_a_watch_begins_once():
     city.when(watch()).then("watch-started")
     city.when(watch(minutes=6)).then_nothing()
     city.when(watch(min_probability=0.2)).then_raises(ConflictError, "another id")
-    assert city.table("cases")[0]["objects"] == [B]
+    assert city.context.objects(city.state) == {f"cases/case-1/{B}.bin"}
 
 
 def test_a_case_has_a_bounded_number_of_watches_at_a_time():
