@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import mean
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ import orjson
 import psutil
 from threadpoolctl import threadpool_limits
 
+from bench.cores import kept
 from bench.report import Report, percentile
 from bench.search_data import SPAN, crowd
 from bench.search_layouts import CONCURRENT, LIMIT, MODEL, put
@@ -85,16 +87,20 @@ async def through_http(report: Report, rows: int, dimension: int, seconds: float
         said = {"model": MODEL, "limit": LIMIT, "window": EVERYTHING.window.model_dump(mode="json")}
         bodies = [{"embedding": one.tolist(), **said} for one in made.queries]
         await _until_searchable(client, path, bodies[0])
-        inside, outside, waits = [], [], list[float]()
+        inside, outside, cores, waits = [], [], [], list[float]()
         batch = np.ascontiguousarray(made.queries[:CONCURRENT])
         for _ in range(rounds):
             inside.append(await asyncio.to_thread(_batch_rate, lambda: index.search(batch, LIMIT), seconds))
             took, lasted = await _posted(client, path, bodies, seconds)
             outside.append(len(took) / lasted)
             waits += took
+            cores.append(await asyncio.to_thread(kept))
     size = f"{rows / 1e6:g}m"
     report.add(f"in_process_16_{size}_per_s", max(inside), f"queries/s, {rows:,} rows")
     report.add(f"http_16_{size}_per_s", max(outside), "queries/s")
+    report.add(
+        f"core_beside_busy_{size}", mean(cores), "of its speed alone: HTTP takes all cores, the index in process one"
+    )
     report.add(f"http_{size}_p50_ms", percentile(waits, 0.5) * 1e3, "ms")
     report.add(f"http_{size}_p99_ms", percentile(waits, 0.99) * 1e3, "ms")
     report.add(f"http_of_in_process_{size}", max(outside) / max(inside), "ratio")

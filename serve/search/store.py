@@ -175,7 +175,8 @@ class Store:
         with pa.memory_map(str(home / FILES[0])) as source:
             table = pa.ipc.open_file(source).read_all().combine_chunks()
         table.validate()
-        half: npt.NDArray[np.float16] = np.load(home / FILES[1], mmap_mode="r")
+        # As a plain array: taking rows of a memmap makes another each time, which takes as long as the rows.
+        half: npt.NDArray[np.float16] = np.asarray(np.load(home / FILES[1], mmap_mode="r"))
         by_code = faiss.read_index(str(home / FILES[2]), faiss.IO_FLAG_MMAP_IFC)
         by_bit = faiss.read_index_binary(str(home / FILES[3]), faiss.IO_FLAG_MMAP_IFC)
         shapes = table.num_rows, half.shape, (by_code.ntotal, by_code.d), (by_bit.ntotal, by_bit.d)
