@@ -24,7 +24,7 @@ from schemas.sighting import SegmentErased, SightingsObserved
 from serve.search import blocks, queries
 from serve.search.asking import Question, Replies, Reply, Rested
 from serve.search.cameras import Span, floors
-from serve.search.cases import Cases, Searched, read_entry
+from serve.search.cases import Cases, read_entry
 from serve.search.catalogue import MISSING, OPEN, Block
 from serve.search.holdings import HITS, Holdings
 from serve.search.place import Place
@@ -131,7 +131,7 @@ class SearchShard:
         context: str,
         partition: int,
         sequence: int,
-        events: Sequence[Event | Searched],
+        events: Sequence[Event],
         tables: Mapping[str, pa.Table],
         sought: Mapping[str, Sought],
     ) -> None:
@@ -139,7 +139,7 @@ class SearchShard:
             for event in events:
                 if context == "person":
                     self._cases.evolve(event, partition, sought)
-                elif isinstance(event, Event):
+                else:
                     self.holdings.evolve(event, partition, sequence, tables)
             self.holdings.settle()
             self.catalogue.move(context, partition, sequence)

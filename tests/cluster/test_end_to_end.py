@@ -173,7 +173,7 @@ def test_the_ingress_itself_counts_what_it_passes_on(city: Running) -> None:
     before = told()[well]
     assert city.api.get("/v1/models").status_code == 200
     city.until(lambda: told()[well] > before)
-    assert told()['haproxy_backend_total_time_average_seconds{proxy="http-api"}'] >= 0
+    assert 'haproxy_backend_total_time_average_seconds{proxy="http-api"}' in told()
 
 
 def test_each_address_has_its_own_allowance_and_nobody_forges_another(city: Running) -> None:
