@@ -28,8 +28,8 @@ _WATCH = ("query", "models", "min_probability", "cameras", "started_at", "starte
 _TEXTS = pa.list_(pa.string())
 _SAVED_CASES = pa.schema([*CASES, *(pa.field(name, _TEXTS) for name in ("objects", "search_ids", "queries"))])
 _SAVED_WATCHES = pa.schema([*WATCHES, pa.field("matched", _TEXTS)])
-"""Snapshots hold what the published tables hold, and what deciders need beyond it. `objects` follow from the rest
-columns, and are still written: what is stored keeps its shape."""
+"""Snapshots hold what the published tables hold, and what deciders need beyond it. `objects` follow from the rest, and
+are still written: what is stored keeps its shape."""
 
 
 def tables(state: State) -> dict[str, pa.Table]:
